@@ -1,7 +1,7 @@
 """One bucket, by obstore: lists, looks and reads; every error is an `OSError` with a sentence.
 
 Credentials and endpoints are found as obstore finds them: in the environment (`AWS_…`, `GOOGLE_…`)
-and from the machine's role. This is the only module that imports it.
+and from the machine's role. Only this module and `writing` import it.
 """
 
 from __future__ import annotations
@@ -54,17 +54,18 @@ class BucketClient:
 
     Args:
         url: names it.
+        read_timeout: how long the store may keep silent.
 
     Raises:
         OSError: obstore is not installed, or what the environment says cannot be used.
     """
 
-    def __init__(self, url: BucketUrl) -> None:
+    def __init__(self, url: BucketUrl, *, read_timeout: str = _READ) -> None:
         if missing := missing_extra():
             raise OSError(errno.ENOSYS, missing, url.root)
         self._root = url.root
         try:
-            self._store = _open(url, os.environ)
+            self._store = _open(url, os.environ, read_timeout)
         except Exception as error:  # noqa: BLE001 - obstore's errors have no common base
             raise self._error(error, "") from None
 
@@ -78,7 +79,7 @@ class BucketClient:
 
         try:
             for page in obstore.list(self._store, prefix or None, chunk_size=PAGE):
-                yield [_stored(meta) for meta in page]
+                yield [stored_object(meta) for meta in page]
         except GeneratorExit:
             raise
         except Exception as error:  # noqa: BLE001 - the same
@@ -96,7 +97,7 @@ class BucketClient:
             found = obstore.list_with_delimiter(self._store, prefix or None)
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, prefix) from None
-        return list(found["common_prefixes"]), [_stored(meta) for meta in found["objects"]]
+        return list(found["common_prefixes"]), [stored_object(meta) for meta in found["objects"]]
 
     def head(self, key: str) -> StoredObject:
         """Look at one object.
@@ -108,7 +109,7 @@ class BucketClient:
         import obstore
 
         try:
-            return _stored(obstore.head(self._store, key))
+            return stored_object(obstore.head(self._store, key))
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, key) from None
 
@@ -142,7 +143,7 @@ class BucketClient:
         options: Any = _pinned(found)
         try:
             got = obstore.get(self._store, found.key, options=options)
-            meta = _stored(got.meta)
+            meta = stored_object(got.meta)
             if (meta.size, meta.tag) == (found.size, found.tag):
                 yield from got.stream(min_chunk_size=_CHUNK)
                 return
@@ -163,7 +164,7 @@ class BucketClient:
             )
             return OSError(errno.EINVAL, why, name)
         detail, code = _detail(str(error)), _BLAME.search(str(error))
-        if kind in ("PreconditionError", "NotModifiedError"):
+        if kind in ("PreconditionError", "NotModifiedError", "AlreadyExistsError"):
             return ObjectChangedError(errno.ENOENT, "It was written over", name)
         if code is not None and code["code"] == "NoSuchBucket":
             return FileNotFoundError(errno.ENOENT, "There is no such bucket", name)
@@ -176,12 +177,12 @@ class BucketClient:
         return OSError(errno.EIO, f"The store does not answer as it should ({detail})", name)
 
 
-def _open(url: BucketUrl, environment: Mapping[str, str]) -> Any:
+def _open(url: BucketUrl, environment: Mapping[str, str], read_timeout: str) -> Any:
     from obstore.store import GCSStore, S3Store
 
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "STORAGE_EMULATOR_HOST")
     plain = any(environment.get(name, "").startswith("http://") for name in endpoints)
-    client: Any = {"connect_timeout": _CONNECT, "read_timeout": _READ, "timeout": _LONGEST}
+    client: Any = {"connect_timeout": _CONNECT, "read_timeout": read_timeout, "timeout": _LONGEST}
     if plain:
         client["allow_http"] = True
     retry: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)}
@@ -196,7 +197,8 @@ def _open(url: BucketUrl, environment: Mapping[str, str]) -> Any:
     return GCSStore(url.bucket, client_options=client, retry_config=retry, **more)
 
 
-def _stored(meta: Any) -> StoredObject:
+def stored_object(meta: Any) -> StoredObject:
+    """What obstore says about an object, as far as it is needed."""
     tag = (meta["e_tag"] or "").strip('"')  # some stores list it without the quotes of a header
     at = meta["last_modified"]
     nanoseconds = int(at.timestamp()) * 10**9 + at.microsecond * 1000

@@ -85,7 +85,7 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
     known = known_path(workspace, path)
     ledger = workspace.ledger()
     try:
-        entry = ledger.entry(known)
+        entry, replica = ledger.entry(known), ledger.replica(known)
     finally:
         ledger.close()
     if entry is None:
@@ -96,13 +96,19 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
             NOTHING,
         )
     if json:
-        json_line(public_detail(entry))
+        json_line({**public_detail(entry), "replica": _public_replica(replica, entry)})
         return OK
-    _print_detail(workspace, entry)
+    _print_detail(workspace, entry, replica)
     return OK
 
 
-def _print_detail(workspace: Workspace, entry: Any) -> None:
+def _public_replica(replica: Any, entry: Any) -> dict[str, Any] | None:
+    """The copy of a checkpoint in a bucket; None if there is none of its present content."""
+    is_current = replica is not None and replica.key == entry.generation.key
+    return replica.to_public() if is_current else None
+
+
+def _print_detail(workspace: Workspace, entry: Any, replica: Any) -> None:
     from checkpointd.cli.output import console, print_text, when
     from checkpointd.cli.verdicts import print_report
     from checkpointd.core.text import duration, printable, sentence, size
@@ -120,6 +126,9 @@ def _print_detail(workspace: Workspace, entry: Any) -> None:
         metrics = ", ".join(f"{k} {v:g}" for k, v in public["metrics"].items())
         rows.append(("metrics", metrics))
     rows += _copies(workspace, entry)
+    if replica is not None:
+        earlier = "" if _public_replica(replica, entry) else ", of what was there before"
+        rows.append(("copy", f"{replica.url}{earlier}, last seen {when(replica.seen_at)}"))
     rows.extend(_marks(public))
     report = entry.report
     if report is None:

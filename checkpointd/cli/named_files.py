@@ -74,6 +74,7 @@ def _problem(path: Path, loc: Loc, message: str) -> Problem:
 
 def _watch_warnings(watch: WatchSettings, account: Account | None) -> Found:
     yield from _root_warnings(watch, account)
+    yield from _replicate_warnings(watch)
     yield from _trash_warnings(watch, account)
     verify = watch.verify
     for key in ("python_path", "read_paths"):
@@ -101,6 +102,11 @@ def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
 
         if why := why_not_listed(watch.bucket):
             yield ("path",), why.rstrip(".")
+        elif watch.retention.mode == "enforce":
+            from checkpointd.retention.buckets import why_not_pruned
+
+            if why := why_not_pruned(watch):
+                yield ("retention", "mode"), f"nothing is removed from {watch.bucket}: {why}"
         return
     if account is not None:
         is_enforced = watch.retention.mode == "enforce"
@@ -116,6 +122,14 @@ def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
         yield ("path",), f"{root} does not exist yet; the daemon waits for it"
     elif not os.path.isdir(root):
         yield ("path",), f"{root} is not a directory"
+
+
+def _replicate_warnings(watch: WatchSettings) -> Found:
+    """Why nothing could be copied to `to`."""
+    from checkpointd.buckets import why_not_listed
+
+    if watch.replicate.to and (why := why_not_listed(watch.replicate.to)):
+        yield ("replicate", "to"), why.rstrip(".")
 
 
 def _trash_warnings(watch: WatchSettings, account: Account | None) -> Found:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import INVALID, USAGE, CliError
+from checkpointd.cli.offline_buckets import apply_in_bucket, plan_of_bucket
 
 if TYPE_CHECKING:
     from checkpointd.config import Config, WatchSettings
@@ -29,14 +30,13 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
 
 def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """The plan of a watch as an object; while no daemon is running."""
-    from checkpointd.retention.buckets import outcome_of_bucket
     from checkpointd.retention.confirmation import confirm_plan
     from checkpointd.retention.public import public_plan
     from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
     if watch.bucket:
-        return outcome_of_bucket(watch, apply=False)
+        return public_plan(watch.name, plan_of_bucket(ledger, watch))
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return public_plan(watch.name, with_trash_holds(planned, ledger, watch))
 
@@ -56,7 +56,6 @@ def apply_here(
     """
     from checkpointd.ledger import TrashTtl
     from checkpointd.retention import Pruner
-    from checkpointd.retention.buckets import outcome_of_bucket
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import is_changed, note_enforced
     from checkpointd.retention.preview import why_skipped
@@ -67,12 +66,12 @@ def apply_here(
 
     outcomes = []
     for watch in watches:
-        if watch.bucket:
-            outcomes.append(outcome_of_bucket(watch, apply=True))
-            continue
         skipped = "" if force else why_skipped(watch)
         if skipped:
             outcomes.append({**plan_here(ledger, watch), "skipped": skipped})
+            continue
+        if watch.bucket:
+            outcomes.append(apply_in_bucket(ledger, watch))
             continue
         pruner = Pruner(str(watch.path), ledger, place_of(watch))
         keeper = RootKeeper(watch.name, place_of(watch), ledger)
@@ -116,13 +115,15 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
     Raises:
         CliError: a root cannot be read.
     """
+    from checkpointd.retention.buckets import BucketKeeper, BucketView
     from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import place_of
 
     for watch in watches:
-        if watch.bucket:
-            continue
         try:
-            RootKeeper(watch.name, place_of(watch), ledger).accept()
+            if watch.bucket:
+                BucketKeeper(watch.name, BucketView(watch.bucket), ledger).accept()
+            else:
+                RootKeeper(watch.name, place_of(watch), ledger).accept()
         except OSError as error:
             raise CliError(f"{watch.path} cannot be read: {error.strerror}.", INVALID) from None

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from checkpointd.cli.offline_buckets import plan_of_bucket
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +57,9 @@ def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     from checkpointd.retention.trash_holds import with_trash_holds
     from checkpointd.retention.watch_plan import plan_watch
 
-    if watch.bucket or not ledger.entries(watch.name, limit=1):
+    if not ledger.entries(watch.name, limit=1):
         return ""
+    if watch.bucket:
+        return preview_text(plan_of_bucket(ledger, watch))
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return preview_text(with_trash_holds(planned, ledger, watch))

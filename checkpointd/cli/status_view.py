@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from checkpointd.observe.replication_status import ReplicationStatus
     from checkpointd.observe.status import (
         DaemonStatus,
         QueueStatus,
@@ -189,11 +191,33 @@ def _watch(out: Console, watch: WatchStatus) -> None:
     else:
         table.add_row("  disk", Text(f"{facts}: too little for the next saves", "yellow"))
     table.add_row("  pruning", printable(watch.plan or watch.mode))
+    if watch.replication.to:
+        table.add_row("  copies", _copies(watch.replication))
     holds = [(h.series, h.message or f"{h.reason}.", h.cure) for h in watch.holds]
     for hold in merged_holds(holds):
         text = "\n".join(sentence(line) for line in hold if line)
         table.add_row("  on hold", Text(text, "yellow"))
     print_table(out, table)
+
+
+def _copies(replication: ReplicationStatus) -> Text:
+    """How far the copies in a bucket are."""
+    from rich.text import Text
+
+    to = printable(replication.to)
+    if not replication.waiting:
+        return Text(f"all valid ones are in {to}")
+    since = ago(replication.oldest_at, time.time()) if replication.oldest_at else "now"
+    wait = "waits" if replication.waiting == 1 else "wait"
+    text = (
+        f"{replication.waiting} {wait} for {to}, {size(replication.waiting_bytes)}, the first "
+        f"since {since}"
+    )
+    if replication.copying:
+        text += f"; now: {printable(replication.copying)}"
+    if replication.failure:
+        text += f"\n{sentence(printable(replication.failure))}"
+    return Text(text, "yellow" if replication.failure else "")
 
 
 def _verdicts(out: Console, verdicts: tuple[VerdictStatus, ...]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.cli.bucket_items import restore_in_bucket
 from checkpointd.cli.client import Client, NoDaemonError
 from checkpointd.cli.errors import UNREACHABLE, CliError
 from checkpointd.cli.workspace import Workspace, writing
@@ -69,23 +70,30 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
 
 def _restore_here(ledger: Ledger, one: Found) -> bool:
     """Restore an item; returns whether it came from the trash, and was pinned."""
-    place = one.holding.place
-    pruner = Pruner(place.root, ledger, place)
-    vault = Vault(place.root)
     try:
-        with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
-            if holder:
-                raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
-            pruner.recover()
-            vault.recover()
-            if one.is_copy:
-                restore_copy(vault, pruner.trash, ledger, one.name)
-            else:
-                pruner.restore(one.name)
+        if one.removal is not None:
+            restore_in_bucket(ledger, one.removal)
+            return True
+        return _restore_on_disk(ledger, one)
     except LedgerError as error:
         raise TrashError(f"{one.item.path} cannot be restored: {error}") from None
     except OSError as error:
         raise TrashError(f"{one.item.path} cannot be restored: {error.strerror}.") from None
+
+
+def _restore_on_disk(ledger: Ledger, one: Found) -> bool:
+    place = one.holding.place
+    pruner = Pruner(place.root, ledger, place)
+    vault = Vault(place.root)
+    with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
+        if holder:
+            raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
+        pruner.recover()
+        vault.recover()
+        if one.is_copy:
+            restore_copy(vault, pruner.trash, ledger, one.name)
+        else:
+            pruner.restore(one.name)
     return not one.is_copy
 
 

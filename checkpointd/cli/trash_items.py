@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import NOTHING, UNREACHABLE, CliError
 from checkpointd.core.permissions import cure_of_denial
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from checkpointd.cli.trash_holdings import Holding
     from checkpointd.cli.workspace import Workspace
+    from checkpointd.ledger import BucketRemoval
     from checkpointd.retention import TrashItem
 
 _PATTERN = frozenset("*?[")
@@ -24,7 +26,8 @@ _PATTERN = frozenset("*?[")
 class Found:
     """One item, with where it is and how many seconds ago it was moved there.
 
-    `is_newest` says that no newer one is from the same path, `is_copy` that it is in the vault.
+    `is_newest` says that no newer one is from the same path, `is_copy` that it is in the vault;
+    `removal` is what the ledger has of what was in a bucket.
     """
 
     item: TrashItem
@@ -32,6 +35,7 @@ class Found:
     age: float
     is_newest: bool = True
     is_copy: bool = False
+    removal: BucketRemoval | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +51,7 @@ class Found:
 
     def can_be_deleted(self, *, copies: bool) -> bool:
         """Whether `trash empty` may delete it, which is asked about items or about copies."""
-        return self.is_finished and self.is_copy == copies
+        return self.is_finished and self.is_copy == copies and self.removal is None
 
     @property
     def rank(self) -> int:
@@ -73,6 +77,7 @@ class Found:
             "reason": manifest.reason,
             "finished": self.is_finished,
             "copy": self.is_copy,
+            "bucket": self.removal is not None,
             "configured": not holding.is_former,
             "mode": holding.mode,
         }
@@ -93,13 +98,21 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
         CliError: there is no such watch.
         ConfigError: the config cannot be read at all, and neither can a ledger be found.
     """
+    from checkpointd.cli.bucket_items import item_of, removed_from_buckets
     from checkpointd.cli.trash_holdings import holdings_of
     from checkpointd.retention import Trash
     from checkpointd.retention.vault import Vault
 
     result = Contents()
     holdings, ages = holdings_of(workspace, watch)
+    names = frozenset(holding.watch for holding in holdings if not holding.is_former)
+    result.found += [
+        Found(item_of(removal), holding, age, removal=removal)
+        for removal, holding, age in removed_from_buckets(workspace, watch, names)
+    ]
     for holding in holdings:
+        if is_url(holding.place.root):
+            continue
         try:
             items = Trash(holding.place.root, holding.place).every_item()
             copies = Vault(holding.place.root).items()

@@ -27,7 +27,7 @@ def add_space(workspace: Workspace, outcomes: Iterable[dict[str, Any]]) -> None:
     try:
         for outcome in outcomes:
             watch = by_name.get(str(outcome.get("watch")))
-            if watch is None:
+            if watch is None or watch.bucket:
                 continue
             policy, place = watch.retention, place_of(watch)
             largest = ledger.largest_bytes(watch.name)

@@ -44,6 +44,8 @@ def _note(row: dict[str, Any]) -> str:
     notes = []
     if not row["configured"]:
         notes.append(f"no watch has this trash any more; it was that of {printable(row['watch'])}")
+    if row["bucket"]:
+        notes.append("in the versions of its bucket")
     if row["copy"]:
         notes.append("a copy in the vault")
     if not row["finished"]:

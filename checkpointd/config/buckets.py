@@ -13,20 +13,43 @@ if TYPE_CHECKING:
 
     Loc = tuple[str | int, ...]
 
-WHY_NOTHING_IS_REMOVED = (
-    "nothing is removed from a bucket by this version: that needs deletes which the store makes "
-    "only of what was verified, and an undo"
-)
-"""The end of every sentence about retention in a bucket."""
-
 _INSTALL = "pip install 'checkpointd[buckets]'"
 
 
-def missing_extra() -> str:
-    """Return a sentence if what buckets need is not installed, or empty."""
-    if importlib.util.find_spec("obstore") is not None:
-        return ""
-    return f"URLs of buckets need the package obstore, which is not installed: {_INSTALL}"
+_OF_DIRECTORIES = {
+    "links": "symbolic links cannot lead to a bucket",
+    "prune_defer": "a bucket is never full",
+    "vault": "the bucket's own versions keep what is overwritten",
+    "trash_ttl": "for how long a delete can be undone is a setting of the bucket",
+    "trash_mode": "what is deleted stays in the bucket's own versions",
+    "trash_dir": "what is deleted stays in the bucket's own versions",
+}
+"""Keys of `[watch.retention]` that speak of a file system, and why a bucket has none of it."""
+
+
+def missing_extra(*modules: str) -> str:
+    """Return a sentence if what buckets need is not installed, or empty.
+
+    Args:
+        modules: what is needed; without any, what listing and reading need.
+    """
+    for module in modules or ("obstore",):
+        if not _is_installed(module):
+            return f"buckets need the package {module}, which is not installed: {_INSTALL}"
+    return ""
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
+
+
+def missing_for_deletes(url: str) -> str:
+    """Return a sentence if what deletes in the bucket of a URL need is not installed, or empty."""
+    needed = ("boto3",) if url.startswith("s3:") else ("google.auth", "urllib3")
+    return missing_extra(*needed)
 
 
 def bucket_errors(watches: Sequence[Any], dispatch: Any) -> Iterator[tuple[Loc, str]]:
@@ -43,7 +66,11 @@ def bucket_errors(watches: Sequence[Any], dispatch: Any) -> Iterator[tuple[Loc, 
         if not isinstance(path, str) or not is_url(path):
             continue
         if is_fleet:
-            message = "copies of a bucket are on this host alone: leave [dispatch] engine out"
+            message = (
+                "a fleet cannot verify what is in a bucket: it is copied into the state directory, "
+                "which the workers do not see; watch it with a daemon of its own, with another "
+                "config, state_dir and [web] listen, and without [dispatch]"
+            )
             yield ("watch", i, "path"), message
         if missing := missing_extra():
             yield ("watch", i, "path"), missing
@@ -60,9 +87,12 @@ def bucket_errors(watches: Sequence[Any], dispatch: Any) -> Iterator[tuple[Loc, 
 
 def _errors_of(watch: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     retention, publish = watch.get("retention"), watch.get("publish")
-    if isinstance(retention, dict) and retention.get("mode") == "enforce":
-        message = f'must be "off" or "dry-run" for a bucket: {WHY_NOTHING_IS_REMOVED}'
-        yield ("retention", "mode"), message
+    if isinstance(retention, dict):
+        if retention.get("mode") == "enforce" and (missing := missing_for_deletes(watch["path"])):
+            yield ("retention", "mode"), missing
+        for key, why in _OF_DIRECTORIES.items():
+            if key in retention:
+                yield ("retention", key), f"{why}: leave this key out"
     if isinstance(publish, dict) and publish.get("latest_link"):
         message = "a link cannot lead to a bucket; ask `checkpointd latest` instead"
         yield ("publish", "latest_link"), message

@@ -16,6 +16,7 @@ from checkpointd.config.buckets import bucket_errors
 from checkpointd.config.dispatch import dispatch_errors
 from checkpointd.config.features import features_errors
 from checkpointd.config.locate import absolute, default_state_dir
+from checkpointd.config.replicate import replicate_errors
 from checkpointd.config.same_place import places_of
 from checkpointd.config.verify import direction
 from checkpointd.core.suite import CHECKS
@@ -54,6 +55,7 @@ def contradictions(data: dict[str, Any], base: Path) -> Errors:
     yield from _publish_errors(tables, base, named)
     yield from _trash_errors(tables, base, named)
     yield from bucket_errors(tables, data.get("dispatch"))
+    yield from replicate_errors(tables)
     yield from dispatch_errors(data.get("dispatch"))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from checkpointd.config.dispatch import DispatchSettings
+from checkpointd.config.replicate import ReplicateSettings
 from checkpointd.config.retention import RetentionSettings
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
@@ -157,6 +158,7 @@ class WatchSettings(Section):
 
     verify: VerifyConfig = Field(default_factory=VerifyConfig)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    replicate: ReplicateSettings = Field(default_factory=ReplicateSettings)
     publish: PublishSettings = Field(default_factory=PublishSettings)
     hooks: HookSettings = Field(default_factory=HookSettings)
 

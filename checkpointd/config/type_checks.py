@@ -56,6 +56,17 @@ def check_root(value: object) -> Path | str:
     return str(parse_url(value)) if is_url(value) else Path(value)
 
 
+def check_bucket_url(value: object) -> str:
+    """Return a URL of a bucket without slashes at its end.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not is_url(value):
+        raise ValueError('expected "s3://bucket/prefix" or "gs://bucket/prefix"')
+    return str(parse_url(str(value)))
+
+
 def duration_or_never(value: object) -> object:
     """Return a duration in seconds, and None for `never`.
 

@@ -17,6 +17,7 @@ from pydantic import (
 
 from checkpointd.config.type_checks import (
     MOST_THREADS,
+    check_bucket_url,
     check_name,
     check_path,
     check_root,
@@ -115,6 +116,13 @@ WatchRoot = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "x-type": "path or URL"}),
 ]
 """A directory, or what is below a URL of a bucket: the only ones that are texts."""
+
+BucketPrefix = Annotated[
+    str,
+    BeforeValidator(check_bucket_url),
+    _text_schema(r"^(gs|s3)://.+", "s3://bucket/prefix", **{"x-type": "URL"}),
+]
+"""What is below a URL of a bucket."""
 
 TrashMode = Annotated[
     str,

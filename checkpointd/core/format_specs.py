@@ -89,6 +89,7 @@ class FormatSpec:
         whole_model: whether it holds the model's structure, or weights alone.
         has_checksums: whether it stores checksums of its tensors.
         write_order: patterns of members' names, in the order in which they are written.
+        deciding: a pattern of the member without which the others are not taken for one.
     """
 
     name: Format
@@ -106,6 +107,7 @@ class FormatSpec:
     whole_model: bool = True
     has_checksums: bool = True
     write_order: tuple[str, ...] = ()
+    deciding: str = ""
 
 
 _UNKNOWN = "unknown"
@@ -143,6 +145,7 @@ FORMATS: list[FormatSpec] = [
             r"/fingerprint\.pb",
             r"/keras_metadata\.pb",
         ),
+        deciding=r"/saved_model\.pb(?:txt)?",
     ),
     FormatSpec(
         name=Format.KERAS,
@@ -162,6 +165,7 @@ FORMATS: list[FormatSpec] = [
             *("assets", "assets.extra"),
         ),
         write_order=(r"/(?:metadata|config)\.json", r"/model\.weights\.(?:h5|npz)"),
+        deciding=r"/config\.json",
     ),
     FormatSpec(
         name=Format.HDF5,
@@ -195,6 +199,7 @@ FORMATS: list[FormatSpec] = [
         is_prefix=True,
         whole_model=False,
         write_order=(r"\.data-\d{5}-of-\d{5}", r"\.index", r"\.meta"),
+        deciding=r"\.index",
     ),
 ]
 """Every format; a name promises the one with the longest ending that it has."""

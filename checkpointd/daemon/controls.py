@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
+from checkpointd.buckets import storage_of
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Entry, Ledger, LedgerError, State
@@ -196,7 +197,7 @@ class Controls:
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
             async with asyncio.timeout(_DISK_SECONDS):
-                found = await disk(find_checkpoints, path)
+                found = await disk(lambda: find_checkpoints(path, storage_of(path)))
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from checkpointd.daemon.grouped_calls import GroupedCalls
 from checkpointd.ledger import (
     Ages,
+    BucketRemoval,
     DepartedCheckpoint,
     Entry,
     KnownTrash,
@@ -56,8 +57,8 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.digest_of, entry.path, entry.generation)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
-        """All entries of a watch."""
-        return self._ledger.wait(Ledger.entries, watch)
+        """All entries of a watch, in no order."""
+        return self._ledger.wait(Ledger.entries, watch, is_sorted=False)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""
@@ -78,6 +79,10 @@ class LedgerRecords:
     def record_policies(self, watch: str, records: PolicyRecords) -> None:
         """Record which policies are accepted for a watch."""
         self._ledger.wait(Ledger.record_policies, watch, records)
+
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
+        return self._ledger.wait(Ledger.replicated, watch, destination)
 
     def last_sequence(self) -> int:
         """The sequence of the generation that was seen last."""
@@ -124,6 +129,22 @@ class LedgerRecords:
     ) -> None:
         """Record that a checkpoint was moved into the trash."""
         self._trashed(Moved(path, rule, reason, item, at))
+
+    def bucket_removals(self, watch: str | None = None) -> list[BucketRemoval]:
+        """What was removed from the bucket of a watch, and is being removed."""
+        return self._ledger.wait(Ledger.bucket_removals, watch)
+
+    def put_bucket_removal(self, removal: BucketRemoval) -> None:
+        """Record a removal from a bucket, or another stage of one."""
+        self._ledger.wait(Ledger.put_bucket_removal, removal)
+
+    def finish_bucket_removal(self, removal: BucketRemoval) -> None:
+        """Record that a removal from a bucket is done."""
+        self._ledger.wait(Ledger.finish_bucket_removal, removal)
+
+    def forget_bucket_removals(self, items: list[str]) -> None:
+        """Forget removals from buckets that were undone, or cannot be any more."""
+        self._ledger.wait(Ledger.forget_bucket_removals, items)
 
     def record_restored(self, path: str, item: str) -> None:
         """Record that a checkpoint came back."""

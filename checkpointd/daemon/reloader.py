@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -14,8 +14,9 @@ from checkpointd.observe import logs
 from checkpointd.observe.web.credentials import CredentialsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from checkpointd.daemon.active_config import ActiveConfig
-    from checkpointd.daemon.attestation_runner import AttestationRunner
     from checkpointd.daemon.servers import Servers
     from checkpointd.daemon.status_builder import StatusBuilder
     from checkpointd.daemon.watch_manager import WatchManager
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from checkpointd.observe.notify import Notifier
 
 log = structlog.get_logger()
+
+
+class Configured(Protocol):
+    """A part of the daemon that only needs to know the config."""
+
+    async def configure(self, config: Config) -> None:
+        """Follow a config from now on."""
+        ...
 
 
 class Reloader:
@@ -37,7 +46,7 @@ class Reloader:
         metrics: counts reloads.
         notifier: informs systemd.
         status: gives the line that systemd shows.
-        attesting: signs statements.
+        configured: what else follows the config.
     """
 
     def __init__(
@@ -49,7 +58,7 @@ class Reloader:
         metrics: Metrics,
         notifier: Notifier,
         status: StatusBuilder,
-        attesting: AttestationRunner,
+        configured: Sequence[Configured],
     ) -> None:
         self._active = active
         self._servers = servers
@@ -58,7 +67,7 @@ class Reloader:
         self._metrics = metrics
         self._notifier = notifier
         self._status = status
-        self._attesting = attesting
+        self._configured = configured
         self._lock = asyncio.Lock()
 
     async def reload(self) -> dict[str, Any]:
@@ -101,7 +110,8 @@ class Reloader:
         self._dispatcher.configure(active.config.worker)
         logs.configure(new.daemon.log_format, new.daemon.log_level)
         problems = await self._manager.replace(new.watch)
-        await self._attesting.configure(active.config)
+        for part in self._configured:
+            await part.configure(active.config)
         self._dispatcher.forget({w.verify.to_settings().python for w in new.watch})
         if new.worker.sandbox != old.worker.sandbox:
             await self._manager.renew_verdicts()

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon import trash_controls
+from checkpointd.daemon.bucket_retention import BucketRetention
 from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
+from checkpointd.daemon.memory import drop
 from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
 from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
-from checkpointd.retention.buckets import outcome_of_bucket
 from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.preview import PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
@@ -45,6 +46,7 @@ CHANGES = frozenset(
         ChangeKind.GONE,
         ChangeKind.RESTORED,
         ChangeKind.PINS,
+        ChangeKind.REPLICATED,
         ChangeKind.AVAILABILITY,
     }
 )
@@ -61,6 +63,9 @@ _PREVIEW_SECONDS = 10.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
 _PLAN_SECONDS_MOST = 3600.0
+
+AnyRetention = WatchRetention | BucketRetention
+"""Both have the same methods; in a bucket is no disk to look after."""
 
 log = structlog.get_logger()
 
@@ -98,7 +103,7 @@ class RetentionRunner:
         self._digest = digest
         self._note_holds = note_holds
         self._upgraded = upgraded
-        self._running: dict[str, WatchRetention] = {}
+        self._running: dict[str, AnyRetention] = {}
         self._hung: list[tuple[str, DiskThread]] = []
         self._owners = TrashOwners(self._running)
         self.former = FormerTrashes(self._records, self._owners.settings)
@@ -106,10 +111,13 @@ class RetentionRunner:
     def begin(self, settings: WatchSettings) -> None:
         """Begin the retention of a watch."""
         before = [disk for root, disk in self._hung if root == str(settings.path)]
-        before += self.former.release(place_of(settings).directory)
-        watch = self._running[settings.name] = WatchRetention(
-            settings, self._records, before, self._digest
-        )
+        watch: AnyRetention
+        if settings.bucket:
+            watch = BucketRetention(settings, self._records, before)
+        else:
+            before += self.former.release(place_of(settings).directory)
+            watch = WatchRetention(settings, self._records, before, self._digest)
+        self._running[settings.name] = watch
         watch.task = asyncio.create_task(self._run(watch))
 
     async def forget(self, name: str) -> None:
@@ -139,11 +147,15 @@ class RetentionRunner:
         """What was last found out about the file system of a watch."""
         return self._running[name].usage if name in self._running else DiskUsage()
 
+    def is_tight(self, name: str) -> bool:
+        """Whether the next saves of a watch may not fit its disk."""
+        return not self.usage(name).filesystem.next_saves_fit
+
     def disk_problems(self) -> list[str]:
         """Sentences about disks on which the next saves do not fit, or only in place of trash."""
         return [watch.usage.problem for watch in self._running.values()]
 
-    async def _run(self, watch: WatchRetention) -> None:
+    async def _run(self, watch: AnyRetention) -> None:
         next_round = 0.0
         while True:
             watch.plan_seconds = 0.0
@@ -167,7 +179,7 @@ class RetentionRunner:
             calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
             await asyncio.sleep(min(calm, _ROUND_SECONDS))
 
-    async def _make_space(self, watch: WatchRetention) -> None:
+    async def _make_space(self, watch: AnyRetention) -> None:
         """Let the trash give way to the next saves; rounds are late where verdicts are late."""
         if watch.name not in self._watches or self._why_unavailable(watch.name):
             return
@@ -176,7 +188,7 @@ class RetentionRunner:
             await self._expire(watch)
             await watch.measure()
 
-    async def _round(self, watch: WatchRetention) -> None:
+    async def _round(self, watch: AnyRetention) -> None:
         policy = watch.settings.retention
         is_due = watch.requested.is_set() or time.monotonic() >= watch.due
         watch.requested.clear()
@@ -197,18 +209,24 @@ class RetentionRunner:
                 await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
-                pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
-                if any(decision.rule == "min_age" for decision in planned.decisions):
-                    pause = min(pause, policy.min_age)
-                watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+                is_any_young = any(decision.rule == "min_age" for decision in planned.decisions)
+                most = (
+                    min(policy.min_age, _PLAN_SECONDS_MOST) if is_any_young else _PLAN_SECONDS_MOST
+                )
+                watch.due = began + min(max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds), most)
             if not is_locked:
                 await self._copy(watch, planned)
+            decisions = list(planned.decisions)
+            del planned, removals
+            await asyncio.to_thread(drop, decisions)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()
 
-    async def _copy(self, watch: WatchRetention, planned: RetentionPlan) -> None:
+    async def _copy(self, watch: AnyRetention, planned: RetentionPlan) -> None:
         """Copy what is valid at paths that are overwritten into the vault."""
+        if watch.vault is None:
+            return
         try:
             await watch.vault.keep(planned)
         except OSError as error:
@@ -217,9 +235,10 @@ class RetentionRunner:
 
     def vault_problems(self) -> list[str]:
         """Sentences about what could not be copied into the vaults."""
-        return [text for watch in self._running.values() for text in watch.vault.problems]
+        vaults = [watch.vault for watch in self._running.values() if watch.vault is not None]
+        return [text for vault in vaults for text in vault.problems]
 
-    async def _expire(self, watch: WatchRetention) -> None:
+    async def _expire(self, watch: AnyRetention) -> None:
         expired = await watch.expire()
         for item in expired.deleted:
             log.info("deleted from the trash", watch=watch.name, path=item.path, reason=item.reason)
@@ -239,9 +258,7 @@ class RetentionRunner:
             return "The ledger of an older version is being brought up to date; wait a minute."
         return ""
 
-    async def _plan(
-        self, watch: WatchRetention, by: ApplyBy
-    ) -> tuple[RetentionPlan, list[Removal]]:
+    async def _plan(self, watch: AnyRetention, by: ApplyBy) -> tuple[RetentionPlan, list[Removal]]:
         """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
         watcher = self._watches[watch.name].watcher
         await self._watches.check_evaluator(watch.name)
@@ -266,10 +283,8 @@ class RetentionRunner:
 
     async def preview(self, name: str) -> str:
         """What the policy of a watch would now remove, as soon as it is listed, in a sentence."""
-        watch, settings = self._running.get(name), self._watches[name].settings
-        if settings.bucket:
-            return "Nothing is removed from a bucket."
-        if watch is None or settings.retention.mode == "off":
+        watch = self._running.get(name)
+        if watch is None or watch.settings.retention.mode == "off":
             return "Pruning is off."
         try:
             async with asyncio.timeout(_PREVIEW_SECONDS):
@@ -290,8 +305,6 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
-        if self._watches[name].settings.bucket:
-            return outcome_of_bucket(self._watches[name].settings, apply=apply)
         watch = self._running[name]
         skipped = why_skipped(watch.settings) if apply and not force else ""
         apply = apply and not skipped
@@ -303,6 +316,7 @@ class RetentionRunner:
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
         if apply:
+            skipped = " ".join(hold.message for hold in planned.unconfirmed)
             self.outcomes.note_plan(
                 name, await asyncio.to_thread(PlanOutcome.of, planned, removals)
             )
@@ -322,8 +336,6 @@ class RetentionRunner:
         Raises:
             ControlError: the disk or the ledger cannot be read or written.
         """
-        if self._watches[name].settings.bucket:
-            return {"watch": name, "trash": 0}
         watch = self._running[name]
         try:
             count = await watch.accept()

@@ -13,9 +13,10 @@ from checkpointd import __version__
 from checkpointd.core.remove_tree import remove_tree
 from checkpointd.core.suite import LOAD_CHECKS
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.daemon import engine, retention_runner, status_cache
+from checkpointd.daemon import engine, replicator, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
+from checkpointd.daemon.attestation_reader import AttestationReader
 from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
@@ -26,9 +27,11 @@ from checkpointd.daemon.event_inbox import EventInbox
 from checkpointd.daemon.health_monitor import HealthMonitor
 from checkpointd.daemon.hooks import HookRunner
 from checkpointd.daemon.ledger_upgrade import LedgerUpgrade
+from checkpointd.daemon.problem_sources import add_problem_sources
 from checkpointd.daemon.publish_runner import PublishRunner, directories
 from checkpointd.daemon.publisher import sweep
 from checkpointd.daemon.reloader import Reloader
+from checkpointd.daemon.replicator import Replicator
 from checkpointd.daemon.request_builder import RequestBuilder
 from checkpointd.daemon.retention_runner import RetentionRunner
 from checkpointd.daemon.retry_scheduler import RetryScheduler
@@ -49,7 +52,6 @@ from checkpointd.daemon.watch_supervisor import WatchSupervisor
 from checkpointd.daemon.watches import Watches
 from checkpointd.daemon.work_queue import WorkQueue
 from checkpointd.ledger import ChangeKind, LedgerError, StateLock
-from checkpointd.observe import problems
 from checkpointd.observe.metrics import Metrics
 from checkpointd.observe.notify import Notifier
 from checkpointd.observe.web.activation import inherited_sockets
@@ -89,7 +91,7 @@ class Service:
         self._side_tasks = SideTasks()
         self._feed = ChangeFeed()
         self._ledger = LedgerThread(self._feed.emit)
-        self._upgrade = LedgerUpgrade(self._ledger)
+        self._upgrade = LedgerUpgrade(self._ledger, self._feed)
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
@@ -142,9 +144,9 @@ class Service:
             self._upgrade.done,
         )
         self._publishing = PublishRunner(self._ledger)
-        self._attesting = AttestationRunner(
-            self._ledger, engine.local_of(self._dispatcher, config, self._scratch)
-        )
+        reader = engine.local_of(self._dispatcher, config, self._scratch)
+        self._attesting = AttestationRunner(self._ledger, AttestationReader(reader, self._staging))
+        self._replicating = Replicator(self._ledger, self._watches, self._metrics, self._retention)
         self._manager = WatchManager(
             self._watches,
             self._ledger,
@@ -175,6 +177,7 @@ class Service:
             self._state_usage,
             self._hooks,
             self._duty_cycle,
+            self._replicating,
         )
         self._reloader = Reloader(
             self._active,
@@ -184,7 +187,7 @@ class Service:
             self._metrics,
             self._notifier,
             self._status,
-            self._attesting,
+            [self._attesting, self._replicating],
         )
         self._connect()
 
@@ -194,22 +197,22 @@ class Service:
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
         self._feed.subscribe(self._attesting.on_change, {ChangeKind.VERDICT})
+        self._staging.on_valid_copy = self._attesting.on_valid_copy
+        self._feed.subscribe(self._replicating.on_change, replicator.CHANGES)
         self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
-        self._health.add_source(problems.CONFIG, self._active.problems)
-        self._health.add_source(problems.LEDGER, lambda: [self._handler.ledger_error])
-        self._health.add_source(problems.PRUNE_REFUSED, self._retention.outcomes.refusals.values)
-        self._health.add_source(problems.SIZE_LIMIT, self._retention.outcomes.unmet.values)
-        self._health.add_source(problems.DISK_SPACE, self._retention.disk_problems)
-        self._health.add_source(problems.VAULT, self._retention.vault_problems)
-        self._health.add_source(problems.PUBLISH, self._publishing.problems.values)
-        self._health.add_source(problems.ATTEST, self._attesting.problems.values)
-        self._health.add_source(problems.HOOK, self._hooks.problems)
-        self._health.add_source(problems.STAGING, self._staging.problems.values)
-        self._health.add_source(problems.WEB, self._servers.problems)
-        self._health.add_source(
-            problems.FLEET, lambda: self._dispatcher.engine().get("problems", ())
+        add_problem_sources(
+            self._health,
+            active=self._active,
+            handler=self._handler,
+            retention=self._retention,
+            publishing=self._publishing,
+            attesting=self._attesting,
+            replicating=self._replicating,
+            hooks=self._hooks,
+            staging=self._staging,
+            servers=self._servers,
+            status=self._status,
         )
-        self._health.add_source(problems.SANDBOX, lambda: [self._status.sandbox().problem])
 
     async def start(self) -> None:
         """Bring everything up.
@@ -233,6 +236,7 @@ class Service:
             await self._listen()
             await self._manager.start(config.watch)
             await self._attesting.configure(config)
+            await self._replicating.configure(config)
         except OSError as error:
             raise StartError(f"{state} cannot be used: {error.strerror}") from None
         except (LedgerError, ListenError, WatchError) as error:
@@ -302,12 +306,12 @@ class Service:
                 return
             self._health.supervisor_runs()
             self._supervisor.check()
-            status = self._status.build()
-            if status.line != last_line:
-                self._notifier.status(status.line)
-                last_line = status.line
+            line = self._status.line()
+            if line != last_line:
+                self._notifier.status(line)
+                last_line = line
             now, interval = time.monotonic(), self._notifier.watchdog_interval
-            if interval is not None and now >= due and status.healthy:
+            if interval is not None and now >= due and self._health.check().healthy:
                 self._notifier.watchdog()
                 due = now + interval
 
@@ -336,6 +340,7 @@ class Service:
         await self._retention.close()
         await self._publishing.close()
         await self._attesting.close()
+        await self._replicating.close()
         await self._servers.close()
         await self._ledger.close()
         with contextlib.suppress(OSError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
+from checkpointd.observe.replication_status import ReplicationStatus
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
 from checkpointd.observe.series_status import SeriesStatus
 from checkpointd.observe.snapshot import EngineSnapshot, Snapshot, WatchSnapshot
@@ -19,6 +20,7 @@ from checkpointd.observe.status import (
     QueueStatus,
     WatchStatus,
     WorkerStatus,
+    status_line,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.duty_cycle import DutyCycle
     from checkpointd.daemon.health_monitor import HealthMonitor
     from checkpointd.daemon.hooks import HookRunner
+    from checkpointd.daemon.replicator import Replicator
     from checkpointd.daemon.retention_runner import RetentionRunner
     from checkpointd.daemon.servers import Servers
     from checkpointd.daemon.state_usage import StateUsage
@@ -51,6 +54,7 @@ class StatusBuilder:
         state_usage: how full the state directory is.
         hooks: what waits for the user's commands.
         duty_cycle: until when workers rest.
+        replicating: what waits for its copy in a bucket.
         started_at: seconds since the epoch.
     """
 
@@ -65,6 +69,7 @@ class StatusBuilder:
     state_usage: StateUsage
     hooks: HookRunner
     duty_cycle: DutyCycle
+    replicating: Replicator
     started_at: float = field(default_factory=time.time)
 
     def build(self) -> DaemonStatus:
@@ -108,8 +113,9 @@ class StatusBuilder:
         )
 
     def line(self) -> str:
-        """One line for `systemctl status`."""
-        return self.build().line
+        """One line for `systemctl status`: it is asked every second."""
+        counts = [self.cache.counts(name) for name in self.watches]
+        return status_line(counts, len(self.work) + len(self.work.running), self.active.error)
 
     def engine(self) -> EngineStatus:
         """Who verifies."""
@@ -150,6 +156,8 @@ class StatusBuilder:
             holds=Counter(hold.reason for hold in watch.holds),
             series=self.cache.series(watch.name),
             hooks_pending=self.hooks.pending(watch.name),
+            replication_waiting=watch.replication.waiting if watch.replication.to else None,
+            replication_oldest_at=watch.replication.oldest_at,
             retained_bytes=watch.retained_bytes,
             trash_bytes=watch.trash_bytes,
             trash_reserve_bytes=watch.trash_reserve_bytes,
@@ -172,6 +180,7 @@ class StatusBuilder:
             mode=watch.settings.retention.mode,
             plan=self.retention.outcomes.previews.get(name, ""),
             filesystem=usage.filesystem,
+            replication=self.replicating.status(name) or ReplicationStatus(),
             counts=self.cache.counts(name),
             unknown=status.unknown,
             last_reconcile_at=status.last_reconcile_at,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Change
 
-CHANGES = frozenset(ChangeKind) - {ChangeKind.AVAILABILITY}
+CHANGES = frozenset(ChangeKind) - {ChangeKind.AVAILABILITY, ChangeKind.REPLICATED}
 """The kinds of change that `StatusCache` is to be called with."""
 
 _REFRESH_SECONDS = 5.0

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.ledger import LedgerError
+from checkpointd.core.urls import is_url
+from checkpointd.ledger import BucketRemoval, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention.trash import NotInTrashError, TrashError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from checkpointd.daemon.bucket_retention import BucketRetention
     from checkpointd.daemon.former_trashes import FormerTrashes
     from checkpointd.daemon.watch_retention import WatchRetention
     from checkpointd.retention import TrashItem
@@ -26,7 +28,7 @@ log = structlog.get_logger()
 
 
 async def restore(
-    running: Sequence[WatchRetention], former: FormerTrashes, path: str
+    running: Sequence[WatchRetention | BucketRetention], former: FormerTrashes, path: str
 ) -> dict[str, Any]:
     """Take a checkpoint out of whichever trash holds it, by its path or the id of its item.
 
@@ -35,7 +37,8 @@ async def restore(
     """
     try:
         for watch in running:
-            if path.startswith("/") and not path.startswith(f"{watch.root.rstrip('/')}/"):
+            is_path = path.startswith("/") or is_url(path)
+            if is_path and not path.startswith(f"{watch.root.rstrip('/')}/"):
                 continue
             with contextlib.suppress(NotInTrashError):
                 item, pinned = await watch.restore(path)
@@ -52,7 +55,7 @@ async def restore(
 
 
 async def empty(
-    running: Sequence[WatchRetention], former: FormerTrashes, ids: frozenset[str]
+    running: Sequence[WatchRetention | BucketRetention], former: FormerTrashes, ids: frozenset[str]
 ) -> dict[str, Any]:
     """Delete items for good from whichever trash holds them.
 
@@ -72,6 +75,10 @@ async def empty(
     return {"deleted": [one.path for one in deleted], "errors": errors}
 
 
-def _restored(item: TrashItem, watch: str, *, pinned: bool) -> dict[str, Any]:
-    log.info("restored", watch=watch or item.manifest.watch, path=item.path)
+def _restored(item: TrashItem | BucketRemoval, watch: str, *, pinned: bool) -> dict[str, Any]:
+    log.info("restored", watch=watch or _watch_of(item), path=item.path)
     return {"path": item.path, "watch": watch, "pinned": pinned}
+
+
+def _watch_of(item: TrashItem | BucketRemoval) -> str:
+    return item.watch if isinstance(item, BucketRemoval) else item.manifest.watch

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from checkpointd.config import WatchSettings
+    from checkpointd.daemon.bucket_retention import BucketRetention
     from checkpointd.daemon.threads import DiskThread
     from checkpointd.daemon.watch_retention import WatchRetention
 
@@ -19,11 +20,11 @@ class TrashOwners:
         running: the retention of each watch that runs, by its name.
     """
 
-    def __init__(self, running: Mapping[str, WatchRetention]) -> None:
+    def __init__(self, running: Mapping[str, WatchRetention | BucketRetention]) -> None:
         self._running = running
         self._leaving: dict[str, tuple[WatchSettings, tuple[DiskThread, ...] | None]] = {}
 
-    async def stop(self, watch: WatchRetention) -> tuple[DiskThread, ...]:
+    async def stop(self, watch: WatchRetention | BucketRetention) -> tuple[DiskThread, ...]:
         """Stop a watch that runs no more; returns the disk threads that have not ended."""
         self._leaving[watch.trash_directory] = (watch.settings, None)
         hung = await watch.stop()

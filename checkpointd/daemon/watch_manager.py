@@ -137,8 +137,7 @@ class WatchManager:
         await self._watches.check_evaluator(name)
         await self._reverifier.renew(name)
         watcher.start()
-        if not settings.bucket:
-            self._retention.begin(settings)
+        self._retention.begin(settings)
         roots = [watch.path for watch in configured if isinstance(watch.path, Path)]
         self._publishing.begin(settings, roots)
 

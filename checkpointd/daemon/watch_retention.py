@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import structlog
 
 from checkpointd.daemon.disk_meter import DiskMeter
+from checkpointd.daemon.reverified import Reverified
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.vault_keeper import VaultKeeper
 from checkpointd.ledger import TrashTtl
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from checkpointd.config import WatchSettings
-    from checkpointd.core.checkpoint import Generation
     from checkpointd.daemon.disk_usage import DiskUsage
     from checkpointd.daemon.fair_queue import Item
     from checkpointd.daemon.ledger_records import LedgerRecords
@@ -102,7 +102,7 @@ class WatchRetention:
         self._meter = DiskMeter(settings, self._pruner.trash, self.vault, records)
         self._recovered = False
         self.preview = Preview()
-        self._reverified: dict[str, Generation] = {}
+        self._reverified = Reverified()
         self._before = tuple(before)
         self._disk = DiskThread(settings.name)
 
@@ -206,15 +206,7 @@ class WatchRetention:
 
     def reverify(self, watcher: AnyWatcher, planned: RetentionPlan, paths: Iterable[str]) -> None:
         """Have paths verified again, each generation once: a second time would find the same."""
-        paths = tuple(paths)
-        if not paths and not self._reverified:
-            return
-        known = {d.entry.path: d.entry.generation for d in planned.decisions}
-        self._reverified = {p: of for p, of in self._reverified.items() if known.get(p) == of}
-        for path in paths:
-            if path in known and path not in self._reverified:
-                self._reverified[path] = known[path]
-                watcher.report_again(path)
+        self._reverified.report(watcher, planned, paths)
 
     def _plan(
         self, problem: str, evaluation: CurrentEvaluation, by: ApplyBy

@@ -1,5 +1,7 @@
 """In which order writers write, as modification times show it: has what comes last followed?
 
+And in which order a copy is to be written, so that no reader takes half of one for a checkpoint.
+
 Source: the measured write orders in the architecture page, which the formats' rows hold: a
 bundle's shards before its index and TF 1's graph after it; a SavedModel's variables and assets
 before `saved_model.pb`, then `fingerprint.pb`, then Keras 2's `keras_metadata.pb`; in Keras 3's
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING
 from checkpointd.core.format_specs import spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from checkpointd.core.checkpoint import Generation
     from checkpointd.core.format_specs import Format
 
@@ -32,3 +36,18 @@ def has_followed(generation: Generation, format: Format) -> bool:  # noqa: A002 
             return False
         newest = max([newest, *times])
     return True
+
+
+def copy_order(names: Iterable[str], format: Format) -> list[str]:  # noqa: A002 - the field's own name
+    """Return the names of members with the one last that makes a checkpoint of the others.
+
+    As long as that one is missing, no reader takes what is there for a checkpoint. It is the
+    file itself where there is one, the map of a sharded `.weights.json` included.
+    """
+    spec = spec_of(format)
+    deciding = spec.deciding if spec else ""
+
+    def is_last(name: str) -> bool:
+        return not name or re.fullmatch(deciding, name) is not None
+
+    return sorted(names, key=lambda name: (is_last(name), name))

@@ -147,6 +147,30 @@ MIGRATIONS = (
     CREATE TRIGGER summaries_go_with_reports AFTER DELETE ON reports
     BEGIN DELETE FROM summaries WHERE report = OLD.id; END;
     """,
+    """
+    CREATE TABLE bucket_removals (
+        item TEXT PRIMARY KEY,
+        path BLOB NOT NULL,
+        watch TEXT NOT NULL,
+        at REAL NOT NULL,
+        stage TEXT NOT NULL,
+        body BLOB NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE replicas (
+        path BLOB PRIMARY KEY,
+        watch TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        url TEXT NOT NULL,
+        key TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        objects TEXT NOT NULL,
+        at REAL NOT NULL,
+        seen_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -163,6 +187,8 @@ _LATER_ROWS = {
     7: "SELECT path, tag, at, id FROM tags",
     9: "SELECT id, watch, event, path, queued_at, attempts, next_at, given_up FROM hooks",
     10: "SELECT * FROM summaries",
+    11: "SELECT item, path, watch, at, stage, body FROM bucket_removals",
+    12: "SELECT * FROM replicas",
 }
 """Those that came with a version of the schema."""
 

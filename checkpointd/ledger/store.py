@@ -8,17 +8,15 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from checkpointd.core.report import with_facts
-from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import policies, rows
 from checkpointd.ledger.changes import Change, ChangeKind
 from checkpointd.ledger.errors import LedgerError
-from checkpointd.ledger.facts import ABSENT, Entry, Moved, Pruned, State
+from checkpointd.ledger.facts import ABSENT, Entry, State
 from checkpointd.ledger.opening import open_readonly, open_writable
 from checkpointd.ledger.pins import PinFile
-from checkpointd.ledger.summary_writing import SummaryWriter
+from checkpointd.ledger.removals import VERDICTS, RemovalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
@@ -27,14 +25,9 @@ if TYPE_CHECKING:
 PINS = "pins.jsonl"
 _OLD_ROWS = 10_000
 _OLD_PRUNES = 100_000
-_VERDICTS = {
-    Verdict.VALID: State.VALID,
-    Verdict.INVALID: State.INVALID,
-    Verdict.INCONCLUSIVE: State.INCONCLUSIVE,
-}
 
 
-class Ledger(SummaryWriter):
+class Ledger(RemovalStore):
     """One connection to the ledger, for use in one thread.
 
     Every method that writes raises LedgerError if it cannot, and then changes nothing.
@@ -98,7 +91,7 @@ class Ledger(SummaryWriter):
                 ChangeKind.VERDICT,
                 place or report.checkpoint,
                 report.generation,
-                _VERDICTS[report.verdict],
+                VERDICTS[report.verdict],
                 report.message,
                 number,
                 listing,
@@ -187,7 +180,7 @@ class Ledger(SummaryWriter):
         entry = self.entry(path)
         if entry is None or entry.report is None or entry.generation.key != generation.key:
             return None
-        state = _VERDICTS[entry.report.verdict]
+        state = VERDICTS[entry.report.verdict]
         with self._writing():
             number = self._last_report(path, generation.key)
             self._store(
@@ -219,47 +212,6 @@ class Ledger(SummaryWriter):
             return
         with self._writing():
             self._set_state(ChangeKind.GONE, path, State.GONE)
-
-    def record_trashed(
-        self, path: str, *, rule: str, reason: str, item: str, at: float | None = None
-    ) -> None:
-        """Record that a checkpoint was moved into the trash as `item`; twice counts once."""
-        self.record_all_trashed([Moved(path, rule, reason, item, at)])
-
-    def record_all_trashed(self, moved: Sequence[Moved]) -> None:
-        """Record several removals in one transaction, and so with one wait for the disk."""
-        entries = [self.entry(one.path) for one in moved]
-        with self._writing():
-            for one, entry in zip(moved, entries, strict=True):
-                self._record_moved(one, entry)
-
-    def _record_moved(self, moved: Moved, entry: Entry | None) -> None:
-        prune = Pruned(
-            path=moved.path,
-            watch=entry.checkpoint.watch if entry else "",
-            at=time.time() if moved.at is None else moved.at,
-            rule=moved.rule,
-            reason=moved.reason,
-            size_bytes=entry.generation.size_bytes if entry else 0,
-            item=moved.item,
-        )
-        if self._store_prune(prune) and entry is not None:
-            about = {"series": entry.checkpoint.series, "step": entry.step}
-            facts = {**dataclasses.asdict(prune), **about}
-            self._queue_hook(prune.watch, "on_pruned", moved.path, facts.copy)
-        self._set_state(ChangeKind.TRASHED, moved.path, State.TRASHED)
-
-    def record_restored(self, path: str, item: str) -> None:
-        """Record that a checkpoint was restored from the trash; its verdict is valid again."""
-        entry = self.entry(path)
-        with self._writing():
-            self._connection.execute(
-                "UPDATE prunes SET restored_at = ? WHERE item = ?", (time.time(), item)
-            )
-            if entry is not None and entry.state in (State.TRASHED, State.GONE):
-                report = entry.report
-                state = _VERDICTS[report.verdict] if report else State.PENDING
-                self._set_state(ChangeKind.RESTORED, path, state)
 
     def record_policies(self, watch: str, records: policies.PolicyRecords) -> None:
         """Record which retention policies are accepted for a watch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows, summaries
-from checkpointd.ledger.hook_queue import HookQueue
+from checkpointd.ledger.replicas import ReplicaTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger.facts import Entry
 
 
-class SummaryWriter(HookQueue):
+class SummaryWriter(ReplicaTable):
     """Adds the summaries that an older version has not written, and asks for what they say."""
 
     _summarised = 0

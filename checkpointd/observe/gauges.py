@@ -45,6 +45,8 @@ _WATCH_HELP = {
     "filesystem_size_bytes": "Size of the file system of the watch.",
     "next_save_bytes": "Bytes that the next save may need: the largest checkpoint of the watch.",
     "hooks_pending": "Events that wait for a hook of the watch; absent without hooks.",
+    "replication_waiting": "Valid checkpoints that wait for their copy in a bucket.",
+    "replication_oldest_timestamp_seconds": "Since when the first of them has been waiting.",
     "series_dropped": "Series of the watch left out of these metrics because there are too many.",
     "evaluations_dropped": "Results left out of evaluation because a series has too many.",
 }
@@ -144,6 +146,8 @@ class GaugeCollector(Collector):
             name = (watch.name,)
             rows["watch_up"].append((name, float(watch.up)))
             rows["hooks_pending"].append((name, watch.hooks_pending))
+            rows["replication_waiting"].append((name, watch.replication_waiting))
+            rows["replication_oldest_timestamp_seconds"].append((name, watch.replication_oldest_at))
             rows["retained_bytes"].append((name, watch.retained_bytes))
             rows["trash_bytes"].append((name, watch.trash_bytes))
             rows["trash_reserve_bytes"].append((name, watch.trash_reserve_bytes))

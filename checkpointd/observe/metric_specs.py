@@ -56,6 +56,9 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Checkpoints deleted from the trash for good; early: the disk was nearly full.",
         ("watch", "cause"),
     ),
+    "replicated": ("Checkpoints copied to a bucket and read back.", ("watch",)),
+    "replicated_bytes": ("Bytes of the checkpoints copied to a bucket.", ("watch",)),
+    "replication_failures": ("Times that a copy to a bucket failed.", ("watch",)),
     "watch_overflows": ("Times the kernel dropped events; a scan followed each.", ("watch",)),
     "watch_restarts": (
         "Times the observer of file events stopped unexpectedly and was restarted.",

@@ -206,6 +206,15 @@ class Metrics:
         """Count a hook that has ended: one of `HOOK_EVENTS` and of `HOOK_OUTCOMES`."""
         self._counters["hook_runs"].labels(watch, event, outcome).inc()
 
+    def replicated(self, watch: str, size_bytes: int) -> None:
+        """Count a checkpoint that was copied to a bucket."""
+        self._counters["replicated"].labels(watch).inc()
+        self._counters["replicated_bytes"].labels(watch).inc(size_bytes)
+
+    def replication_failed(self, watch: str) -> None:
+        """Count a copy to a bucket that failed."""
+        self._counters["replication_failures"].labels(watch).inc()
+
     def trash_deleted(self, watch: str, cause: str) -> None:
         """Count a checkpoint deleted from the trash for good: one of `TRASH_DELETIONS`."""
         self._counters["trash_deleted"].labels(watch, cause).inc()

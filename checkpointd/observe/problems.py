@@ -41,6 +41,7 @@ PRUNE_REFUSED = "prune_refused"
 SIZE_LIMIT = "size_limit"
 DISK_SPACE = "disk_space"
 VAULT = "vault"
+REPLICATE = "replicate"
 PUBLISH = "publish"
 ATTEST = "attest"
 HOOK = "hook"
@@ -72,6 +73,10 @@ PROBLEMS: dict[str, ProblemSpec] = {
         "The next saves may not fit, and the trash cannot give way.", "The disk fills up"
     ),
     VAULT: ProblemSpec("A valid checkpoint could not be copied to the vault.", "The vault fails"),
+    REPLICATE: ProblemSpec(
+        "Valid checkpoints could not be copied to their bucket; they are not pruned.",
+        "Copying to a bucket fails",
+    ),
     PUBLISH: ProblemSpec(
         "Verdict files or `latest-valid` links could not be written.", "Publishing fails"
     ),

@@ -45,6 +45,8 @@ class WatchSnapshot:
     holds: Mapping[str, int] = field(default_factory=dict)
     series: tuple[SeriesSnapshot, ...] = ()
     hooks_pending: int | None = None
+    replication_waiting: int | None = None
+    replication_oldest_at: float | None = None
     retained_bytes: int | None = None
     trash_bytes: int | None = None
     trash_reserve_bytes: int | None = None

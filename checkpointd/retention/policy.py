@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from checkpointd.config import WatchSettings
-    from checkpointd.retention.pruner import Removal
+    from checkpointd.retention.removal import Removal
 
 _OTHER_KEYS = frozenset(
     {
@@ -34,6 +34,7 @@ _OTHER_WATCH_KEYS = frozenset(
         "verify",
         "publish",
         "hooks",
+        "replicate",
         "retention",
     }
 )
@@ -56,7 +57,8 @@ def policy_text(watch: WatchSettings) -> str:
     """The keys that decide what a watch keeps, without defaults, as canonical text."""
     keys = watch.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_WATCH_KEYS))
     rules = watch.retention.model_dump(mode="json", exclude_defaults=True, exclude=set(_OTHER_KEYS))
-    return json.dumps({**keys, "retention": rules}, sort_keys=True)
+    copied = {"replicate": watch.replicate.to} if watch.replicate.to else {}
+    return json.dumps({**keys, **copied, "retention": rules}, sort_keys=True)
 
 
 def policy_digest(watch: WatchSettings) -> str:

@@ -50,6 +50,10 @@ def keeps_no_less(new: str, old: str) -> bool:
     """
     after, before = _parsed(new), _parsed(old)
     rules, old_rules = after.pop("retention", None), before.pop("retention", None)
+    # To be copied first only keeps more, wherever that is to.
+    is_copied, was_copied = after.pop("replicate", None), before.pop("replicate", None)
+    if was_copied and not is_copied:
+        return False
     if after != before or not isinstance(rules, dict) or not isinstance(old_rules, dict):
         return False
     changed = {key for key in {*rules, *old_rules} if rules.get(key) != old_rules.get(key)}

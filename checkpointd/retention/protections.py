@@ -5,7 +5,9 @@ To add one: write a function that returns the reason, or "" if there is none, an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
@@ -33,6 +35,13 @@ _WITHOUT_VERDICT = {
 }
 
 
+_TO_KEEP = re.compile(
+    r"(?i)keep|keepers?|kept|pinned|preserved?|archived?|archives|milestones?"
+    r"|do[-_ ]?not[-_ ]?(?:delete|remove)|don'?t[-_ ]?(?:delete|remove)"
+)
+"""Directories below the root to which people move what is to stay."""
+
+
 @dataclass(frozen=True)
 class StateOnDisk:
     """Paths by what was found on disk.
@@ -40,7 +49,8 @@ class StateOnDisk:
     `references` are what `checkpoint` state files, configs and links name, `changed` are not as
     they were verified, `containing` have other checkpoints inside, `shared` hold other files as
     well, `in_use` is how processes have them open, `touched` have another inode or change time than
-    was verified.
+    was verified. `without_copy` are valid ones that must be copied to a bucket first, and why they
+    are not.
     """
 
     references: References = field(default_factory=References)
@@ -49,6 +59,7 @@ class StateOnDisk:
     shared: frozenset[str] = frozenset()
     in_use: Mapping[str, str] = field(default_factory=dict)
     touched: frozenset[str] = frozenset()
+    without_copy: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class Situation:
     alone: frozenset[int] = frozenset()
     served: frozenset[int] = frozenset()
     eligible: Container[int] = ()
+
+    @cached_property
+    def first_seen_lately(self) -> str:
+        """Why what was first seen less than `min_age` ago stays."""
+        return f"it was first seen less than {exact_duration(self.policy.min_age)} ago (min_age)"
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,21 @@ def _served(entry: Entry, situation: Situation) -> str:
     if entry.id in situation.served:
         return "TensorFlow Serving serves it: it is the highest version of its directory"
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _directory_to_keep(directory: str) -> str:
+    return next((part for part in directory.split("/") if _TO_KEEP.fullmatch(part)), "")
+
+
+def _put_away(entry: Entry, _: Situation) -> str:
+    kept = _directory_to_keep(entry.checkpoint.series.rpartition("/")[0])
+    if not kept:
+        return ""
+    return (
+        f"it lies in a directory called {kept!r}, so it was put there to stay; to prune there, "
+        "give that directory a watch of its own and `exclude` it in this one"
+    )
 
 
 def _newest(entry: Entry, situation: Situation) -> str:
@@ -174,7 +205,11 @@ def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
-    return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
+    return situation.first_seen_lately
+
+
+def _not_replicated(entry: Entry, situation: Situation) -> str:
+    return situation.on_disk.without_copy.get(entry.path, "")
 
 
 def _invalid(entry: Entry, situation: Situation) -> str:
@@ -199,6 +234,7 @@ PROTECTIONS: tuple[Protection, ...] = (
     ),
     Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
     Protection("served", _served, None, lambda s: s.served),
+    Protection("put_away", _put_away),
     Protection("newest", _newest),
     Protection("contains", _contains, None, lambda s: s.on_disk.containing | s.on_disk.shared),
 )
@@ -210,6 +246,7 @@ DOUBTS: tuple[Protection, ...] = (
     Protection("touched", _touched, None, lambda s: s.on_disk.touched),
     Protection("require", _not_shown, State.VALID),
     Protection("order", _out_of_order, State.VALID, lambda s: s.doubts),
+    Protection("not_replicated", _not_replicated, State.VALID, lambda s: s.on_disk.without_copy),
     Protection("invalid", _invalid, State.INVALID),
     Protection("min_age", _fresh),
     Protection("open", _open, None, lambda s: s.on_disk.in_use),

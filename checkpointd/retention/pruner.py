@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import LedgerError, State
 from checkpointd.retention.disk_errors import explain
-from checkpointd.retention.eligibility import is_eligible
 from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.removal import RefusedError, Removal, check_marks, check_still_planned
 from checkpointd.retention.trash import (
     Expired,
     NotInTrashError,
@@ -30,42 +30,13 @@ from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import PruningLedger
     from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored from the trash"
-
-
-@dataclass(frozen=True)
-class Removal:
-    """The outcome of one removal.
-
-    `reason` explains why it was removed, or why it was not; `item` is its id in the trash,
-    `size_bytes` what it occupied. `suspects` are checkpoints that are not on disk as they were
-    verified: they should be verified again. What is not `done` has `failed` in the file system or
-    the ledger, or was refused because it would not be safe.
-    """
-
-    entry: Entry
-    done: bool
-    rule: str
-    reason: str
-    item: str = ""
-    size_bytes: int = 0
-    suspects: tuple[str, ...] = ()
-    failed: bool = False
-
-
-class _RefusedError(Exception):
-    """A removal would not be safe now; the message says why."""
-
-    def __init__(self, reason: str, suspects: tuple[str, ...] = ()) -> None:
-        super().__init__(reason)
-        self.suspects = suspects
 
 
 class Pruner:
@@ -244,7 +215,7 @@ class Pruner:
         refusal, suspects, failed = "", tuple[str, ...](), False
         current.begin(entry)
         try:
-            self._check_still_planned(decision, current.policy)
+            check_still_planned(decision, self._records, current.policy)
             item = self.trash.put(
                 entry,
                 rule=decision.rule,
@@ -257,7 +228,7 @@ class Pruner:
             refusal = str(error)
         except NotUnchangedError as error:
             refusal, suspects = f"{error}; it is verified again first", (entry.path,)
-        except _RefusedError as error:
+        except RefusedError as error:
             refusal, suspects = str(error), error.suspects
         except (TrashError, LedgerError) as error:
             refusal, failed = str(error), True
@@ -275,30 +246,20 @@ class Pruner:
             reason = f"{reason}; the ledger is updated at the next start ({error})"
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
-    def _check_still_planned(self, decision: Decision, policy: RetentionSettings) -> None:
-        """Compare with the ledger as it is now: the plan may be old."""
-        planned = decision.entry
-        entry = self._records.entry(planned.path)
-        if entry is None or entry.generation != planned.generation or entry.state != planned.state:
-            raise _RefusedError("it has changed in the ledger since this was planned")
-        _check_marks(planned, entry)
-        if entry.state is State.VALID and not is_eligible(entry, policy):
-            raise _RefusedError("it has been verified again since this was planned")
-
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
         """Check what must hold right now: no pin, reference or writer, and enough others stay."""
         known = self._records.entry(entry.path)
         if known is not None:
-            _check_marks(entry, known)
+            check_marks(entry, known)
         references = current.references.near(os.path.dirname(entry.path))
         if references.errors:
-            raise _RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
+            raise RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
         in_use = current.why_in_use(entry, references)
         if in_use:
-            raise _RefusedError(in_use)
+            raise RefusedError(in_use)
         use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
         if use is not None:
-            raise _RefusedError(use.value)
+            raise RefusedError(use.value)
         self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
 
     def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
@@ -315,15 +276,8 @@ class Pruner:
                 else:
                     suspects.append(other.path)
         if present < floor:
-            raise _RefusedError(
+            raise RefusedError(
                 f"only {present} other valid ones of its series are on disk as they were "
                 f"verified, and keep_min_valid = {floor}",
                 tuple(suspects),
             )
-
-
-def _check_marks(planned: Entry, known: Entry) -> None:
-    if known.pinned:
-        raise _RefusedError("it has been pinned since this was planned")
-    if not known.tags <= planned.tags:
-        raise _RefusedError("it has been tagged since this was planned")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.retention.summary import summarize
 
 if TYPE_CHECKING:
-    from checkpointd.retention.plan import RetentionPlan
-    from checkpointd.retention.pruner import Removal
+    from checkpointd.retention.planning import RetentionPlan
+    from checkpointd.retention.removal import Removal
 
 
 def public_removal(removal: Removal) -> dict[str, Any]:

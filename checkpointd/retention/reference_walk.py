@@ -13,7 +13,7 @@ from checkpointd.retention.serving_config import ServedModel, may_be_one, named_
 from checkpointd.retention.state_references import StateReferences, read_state_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     Stamp = tuple[int, int, int, int]
 
@@ -175,7 +175,7 @@ class Walk:
                 if entry.is_symlink():
                     links.append(entry.path)
                 files[entry.name] = entry.inode()
-        names = _possible_state_files(files, os.path.basename(path))
+        names = possible_state_files(files, os.path.basename(path))
         others = {n: files[n] for n in names if known.others.get(n) == files[n]}
         states = {n: known.states.get(n, _StateFile()) for n in names if n not in others}
         return _Directory(
@@ -183,7 +183,7 @@ class Walk:
         )
 
 
-def _possible_state_files(files: dict[str, int], directory: str) -> list[str]:
+def possible_state_files(files: Mapping[str, object], directory: str) -> list[str]:
     """The names that may be state files: of any name where TensorFlow checkpoints are.
 
     So may be the configs of TensorFlow Serving, anywhere.

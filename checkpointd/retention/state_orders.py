@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import state_file
@@ -12,13 +12,21 @@ from checkpointd.retention.spellings import Spellings
 from checkpointd.retention.state_references import read_state_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.state_references import StateReferences
 
 
-def saving_order_of(path: str, state: StateReferences, spellings: Spellings) -> SavingOrder:
+class NameSpellings(Protocol):
+    """Knows how else what lies below a root is called."""
+
+    def of_names(self, paths: Iterable[str]) -> Iterator[str]:
+        """Each path, and what else it may be called below the root."""
+        ...
+
+
+def saving_order_of(path: str, state: StateReferences, spellings: NameSpellings) -> SavingOrder:
     """What a state file says of the order, without names that stand for two of its list."""
     places: dict[str, int] = {}
     ambiguous = set[str]()

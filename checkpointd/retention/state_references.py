@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from checkpointd.core.urls import is_url
 from checkpointd.formats import LOCAL, state_file
 from checkpointd.retention import serving_config
+
+if TYPE_CHECKING:
+    from checkpointd.formats import Storage
 
 _LIMIT = 32 * 1024 * 1024
 """How large a state file may be; one that lists 100 000 checkpoints is 6 MB to 20 MB."""
@@ -44,19 +49,20 @@ class StateReferences:
 _OTHER = StateReferences(is_state_file=False)
 
 
-def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
+def read_state_file(path: str, *, must_be_one: bool, storage: Storage = LOCAL) -> StateReferences:
     """Read a state file.
 
     Args:
         path: of the file.
         must_be_one: whether it must be readable, unless it is clearly something else; else it is
             one if it begins like one, as a Saver's `latest_filename` does.
+        storage: where it is.
     """
     try:
-        written_at = LOCAL.stat(path).mtime_ns / 1e9
-        data = _content(path, must_be_one=must_be_one)
+        written_at = storage.stat(path).mtime_ns / 1e9
+        data = _content(path, storage, must_be_one=must_be_one)
         if data is None:
-            served = serving_config.parse(_config(path))
+            served = serving_config.parse(_config(path, storage))
             return StateReferences(served=served) if served else _OTHER
         state = state_file.parse(data)
     except (FileNotFoundError, NotADirectoryError):
@@ -82,31 +88,31 @@ def read_state_file(path: str, *, must_be_one: bool) -> StateReferences:
     )
 
 
-def _config(path: str) -> bytes:
+def _config(path: str, storage: Storage) -> bytes:
     """The content of a file that may be a config of TensorFlow Serving; empty if it is none."""
     if not serving_config.may_be_one(os.path.basename(path)):
         return b""
-    found = LOCAL.stat(path)
-    return LOCAL.pread(path, 0, found.size) if found.is_file and found.size <= _CONFIG else b""
+    found = storage.stat(path)
+    return storage.pread(path, 0, found.size) if found.is_file and found.size <= _CONFIG else b""
 
 
-def _content(path: str, *, must_be_one: bool) -> bytes | None:
+def _content(path: str, storage: Storage, *, must_be_one: bool) -> bytes | None:
     """The content of a state file; None if it is clearly none."""
-    found = LOCAL.stat(path)
+    found = storage.stat(path)
     if not found.is_file:
         return None
-    head = LOCAL.pread(path, 0, _HEAD)
+    head = storage.pread(path, 0, _HEAD)
     begins = state_file.begins_like_one(head)
     is_other = found.size > _LIMIT or state_file.is_other_data(head)
     if not begins and (is_other or not must_be_one):
         return None
     if found.size > _LIMIT:
         raise state_file.StateFileError("it is too large")
-    return head if found.size <= len(head) else LOCAL.pread(path, 0, found.size)
+    return head if found.size <= len(head) else storage.pread(path, 0, found.size)
 
 
 def _resolved(named: str, directory: str) -> set[str]:
-    found = {os.path.join(directory, named)}
+    found = {named if is_url(named) else os.path.join(directory, named)}
     rest = named
     while rest:
         found.add(os.path.join(directory, rest))

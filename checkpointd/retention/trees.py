@@ -15,7 +15,7 @@ from checkpointd.core.format_specs import Format, directory_specs
 from checkpointd.formats.names import belongs, is_left_out
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from checkpointd.core.checkpoint import Generation, Member
 
@@ -114,13 +114,17 @@ def compare_tree(
 
 def others_in(top_fd: int, generation: Generation) -> Iterator[str]:
     """The names in a checkpoint's directory that are neither part of it nor temporary."""
-    kind = _kind_of(generation)
     with os.scandir(top_fd) as listed:
-        for entry in listed:
-            if belongs(entry.name, kind):
-                continue
-            if not is_left_out(entry.name, "", is_directory=entry.is_dir(follow_symlinks=False)):
-                yield entry.name
+        names = ((entry.name, entry.is_dir(follow_symlinks=False)) for entry in listed)
+        yield from foreign_names(names, generation)
+
+
+def foreign_names(names: Iterable[tuple[str, bool]], generation: Generation) -> Iterator[str]:
+    """Those of some names, each with whether it is a directory, that are not part of it; pure."""
+    kind = _kind_of(generation)
+    for name, is_directory in names:
+        if not belongs(name, kind) and not is_left_out(name, "", is_directory=is_directory):
+            yield name
 
 
 def _is_temporary(name: str, top: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.core.evaluator import content_of
@@ -14,16 +15,20 @@ from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
 from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
-from checkpointd.retention.plan import RetentionPlan, plan
+from checkpointd.retention.planning import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
+from checkpointd.retention.replication import without_copy
 from checkpointd.retention.root.inspection import RootView, view_root
 from checkpointd.retention.root.records import RootReader
 from checkpointd.retention.trash import Trash, place_of
 from checkpointd.retention.trees import Sameness
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from checkpointd.config import WatchSettings
     from checkpointd.ledger import Ages, DepartedCheckpoint, Entry, PolicyRecords
+    from checkpointd.retention.references import References
     from checkpointd.retention.root import RootDoubts
 
 
@@ -40,6 +45,10 @@ class PlanningLedger(RootReader, Protocol):
 
     def policy_records(self, watch: str) -> PolicyRecords:
         """Which policies, and which runs to remove, a person has agreed to."""
+        ...
+
+    def replicated(self, watch: str, destination: str) -> dict[str, float]:
+        """The paths whose present content is copied to a URL, and when it was last seen there."""
         ...
 
     def ages(self) -> Ages:
@@ -89,24 +98,21 @@ def plan_watch(
             same = sameness_of(e.path, e.checkpoint, e.generation)
             if same is not Sameness.TOUCHED:
                 (changed if same is None else touched).add(e.path)
+    shared = (e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation))
+    seen = WhereTheyAre(frozenset(changed), frozenset(touched), frozenset(shared))
     planned = partial(
-        plan,
-        entries,
-        watch.retention,
+        plan_entries,
+        ledger,
+        watch,
         now,
+        entries,
         references,
-        changed=frozenset(changed),
-        touched=frozenset(touched),
-        shared=frozenset(e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation)),
-        listing=" ".join([problem, *references.errors]).strip(),
-        root=found.doubts,
-        evaluation=evaluation or _evaluation_of(watch),
-        ages=ledger.ages(),
-        departed=ledger.departed(watch.name),
-        may_remove_runs=by_person or watch.retention.confirm == "never",
-        dropped=ledger.policy_records(watch.name).dropped,
+        seen,
+        found.doubts,
+        problem=problem,
+        evaluation=evaluation,
+        by_person=by_person,
         filesystem=_filesystem(watch),
-        templates=watch.version,
     )
     first = planned()
     leaving = [decision.entry for decision in first.removals]
@@ -114,6 +120,54 @@ def plan_watch(
     uses = {e.path: open_files.use_of_entry(e) for e in leaving}
     used = {path: use.value for path, use in uses.items() if use is not None}
     return planned(in_use=used) if used else first
+
+
+@dataclass(frozen=True)
+class WhereTheyAre:
+    """How checkpoints are found where they should be, by path; see `plan`."""
+
+    changed: frozenset[str] = frozenset()
+    touched: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
+
+
+def plan_entries(
+    ledger: PlanningLedger,
+    watch: WatchSettings,
+    now: float,
+    entries: Iterable[Entry],
+    references: References,
+    seen: WhereTheyAre,
+    doubts: RootDoubts,
+    *,
+    problem: str = "",
+    evaluation: CurrentEvaluation | None = None,
+    by_person: bool = False,
+    filesystem: FileSystem | None = None,
+    in_use: Mapping[str, str] = MappingProxyType({}),
+) -> RetentionPlan:
+    """Plan what was found of a watch, on a disk or in a bucket; see `plan_watch` and `plan`."""
+    entries = list(entries)
+    return plan(
+        entries,
+        watch.retention,
+        now,
+        references,
+        changed=seen.changed,
+        touched=seen.touched,
+        shared=seen.shared,
+        in_use=in_use,
+        without_copy=without_copy(ledger, watch, entries),
+        listing=" ".join([problem, *references.errors]).strip(),
+        root=doubts,
+        evaluation=evaluation or _evaluation_of(watch),
+        ages=ledger.ages(),
+        departed=ledger.departed(watch.name),
+        may_remove_runs=by_person or watch.retention.confirm == "never",
+        dropped=ledger.policy_records(watch.name).dropped,
+        filesystem=filesystem,
+        templates=watch.version,
+    )
 
 
 def _evaluation_of(watch: WatchSettings) -> CurrentEvaluation:

@@ -103,7 +103,7 @@ def name_all(
         tuple(groups),
         has_hooks,
         scheduler,
-        any(watch.bucket for watch in config.watch),
+        any(watch.bucket or watch.replicate.to for watch in config.watch),
     )
     return named, problems
 

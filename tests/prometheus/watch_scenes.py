@@ -153,6 +153,19 @@ WATCHES = [
         "12m",
     ),
     Scene(
+        "NotReplicated",
+        "the store is down",
+        {of("replication_oldest_timestamp_seconds", W): "0x90"},
+        "90m",
+        ['{instance="a:1", watch="w"}'],
+    ),
+    Scene(
+        "NotReplicated",
+        "the store is slow, and each is copied within half an hour; another watch is not copied",
+        {of("replication_oldest_timestamp_seconds", W): "0x30 1800x30 3600x30 _ _"},
+        "92m",
+    ),
+    Scene(
         "TrashLarge",
         "a third of a full disk",
         {

@@ -118,6 +118,8 @@ def roots(host: Host) -> Iterator[Finding]:
                 ok(f"{watch.name}: {watch.path} on {kind or 'an unknown file system'}{how}")
             ]
         yield from findings
+        if watch.replicate.to:
+            yield _destination(host, watch)
 
 
 _WATCH_CURE = 'The runbook is in `checkpointd docs operations`, under "A watch is down".'
@@ -135,6 +137,27 @@ def _bucket(host: Host, watch: WatchSettings) -> Iterator[Finding]:
         yield warning(f"{watch.name}: {why}", cure)
     elif why:
         yield problem(f"{watch.name}: {why}", "See `checkpointd docs buckets`.")
+    elif watch.retention.mode == "enforce":
+        from checkpointd.retention.buckets import why_not_pruned
+
+        if why := why_not_pruned(watch):
+            message = f"{watch.name}: nothing is removed from {watch.bucket}: {why}"
+            yield warning(message, 'See "What is removed, and when" in `checkpointd docs buckets`.')
+
+
+def _destination(host: Host, watch: WatchSettings) -> Finding:
+    """Whether checkpoints are copied, or could be with the environment of this process."""
+    from checkpointd.buckets import why_not_listed
+
+    to, cure = watch.replicate.to or "", "See `checkpointd docs replication`."
+    known = {w.name: w.replication for w in host.status.watches} if host.status is not None else {}
+    found = known.get(watch.name)
+    if found is not None and found.to == to:
+        if found.failure:
+            return problem(f"{watch.name}: not everything is copied to {to}: {found.failure}", cure)
+        return ok(f"{watch.name}: copied to {to}, {found.waiting} wait")
+    why = why_not_listed(to)
+    return problem(f"{watch.name}: {why}", cure) if why else ok(f"{watch.name}: copied to {to}")
 
 
 def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
@@ -203,7 +226,8 @@ def trash(host: Host) -> Iterator[Finding]:
     if host.config is None:
         yield unknown(*NO_CONFIG)
         return
-    enforced = [watch for watch in host.config.watch if watch.retention.mode == "enforce"]
+    pruned = (watch for watch in host.config.watch if not watch.bucket)
+    enforced = [watch for watch in pruned if watch.retention.mode == "enforce"]
     if not enforced:
         yield ok("not needed: no watch is in mode enforce")
     for watch in enforced:

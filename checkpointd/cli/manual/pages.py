@@ -25,6 +25,7 @@ TOPICS = (
     "retention",
     "operations",
     "buckets",
+    "replication",
     "kubernetes",
     "hooks",
     "attestations",

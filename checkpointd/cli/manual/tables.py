@@ -98,6 +98,7 @@ def rules() -> str:
 
 def holds() -> str:
     """Every hold, with its cure."""
+    from checkpointd.retention.buckets import BUCKET_HOLDS
     from checkpointd.retention.confirmation import CONFIRMATION_HOLDS
     from checkpointd.retention.holds import HOLDS
     from checkpointd.retention.trash_holds import TRASH_HOLDS
@@ -106,6 +107,7 @@ def holds() -> str:
         **{spec.reason: spec.cure for spec in HOLDS},
         **CONFIRMATION_HOLDS,
         **TRASH_HOLDS,
+        **BUCKET_HOLDS,
     }
     return _table(("hold", "what to do"), [(f"`{name}`", cure) for name, cure in cures.items()])
 

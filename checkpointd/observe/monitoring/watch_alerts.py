@@ -138,6 +138,17 @@ def alerts(_settings: RuleSettings) -> Iterator[Alert]:
         "a hook fails: whoever it notifies hears nothing",
     )
     yield Alert(
+        "NotReplicated",
+        "time() - checkpointd_replication_oldest_timestamp_seconds > 3600",
+        "5m",
+        WARNING,
+        "Checkpoints of {{ $labels.watch }} on {{ $labels.instance }} are not copied",
+        "The first has been waiting for {{ $value | humanizeDuration }}, and nothing that waits is "
+        "pruned. `checkpointd status` names the cause.",
+        "Copying to a bucket fails",
+        "valid checkpoints wait for their copy in a bucket for more than an hour",
+    )
+    yield Alert(
         "SeriesDropped",
         "checkpointd_series_dropped > 0 or checkpointd_evaluations_dropped > 0",
         "1h",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.permissions import only_owner
 from checkpointd.core.tags import why_no_tag
+from checkpointd.core.urls import is_url
 from checkpointd.observe.sources import ControlError
 from checkpointd.observe.web.peers import peer_uid
 from checkpointd.observe.web.responses import error_response, json_response
@@ -150,6 +151,6 @@ def _tags(body: Body) -> list[str]:
 
 def _path(body: Body) -> str:
     path = _text(body, "path")
-    if not path.startswith("/") or "\0" in path:
-        raise ControlError('"path" must be an absolute path.')
+    if not (path.startswith("/") or is_url(path)) or "\0" in path:
+        raise ControlError('"path" must be an absolute path, or a URL of a bucket.')
     return path

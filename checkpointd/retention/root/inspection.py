@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.root.records import RootReader
+    from checkpointd.retention.root.records import RootLedger, RootReader
     from checkpointd.retention.trash import TrashPlace
 
 
@@ -53,7 +53,8 @@ def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
     known = {pin.key for pin in records.pins_below(root)}
     removed = records.removed_pins(pin.identity for pin in copied or ())
     pins = (p for p in copied or () if p.identity not in removed and p.key not in known)
-    return RootView(doubts_about(watch, place, records, files), tuple(pins))
+    trash = trash_doubt(place, records)
+    return RootView(doubts_about(watch, root, records, files, trash=trash), tuple(pins))
 
 
 def read_records(root: str) -> dict[str, RecordFile | None]:
@@ -75,19 +76,16 @@ def read_records(root: str) -> dict[str, RecordFile | None]:
 
 def doubts_about(
     watch: str,
-    place: TrashPlace,
+    root: str,
     records: RootReader,
     files: dict[str, RecordFile | None],
     *,
+    trash: str = "",
     holder: str = "",
     written: str = "",
 ) -> RootDoubts:
-    """Put together every doubt about a root."""
-    root, rebuilt, locked = place.root, "", ""
-    if records.unconfirmed(watch):
-        waiting = records.unverified_since_lost(watch)
-        rebuilt = "The ledger was lost and created again, so not everything from before is known"
-        rebuilt += f"; checkpoints without a verdict: {waiting}." if waiting else "."
+    """Put together every doubt about a root, on a disk or in a bucket."""
+    rebuilt, locked = rebuilt_text(watch, records), ""
     found = files[owner.NAME]
     accepted = ("", written, records.accepted(watch, owner.NAME))
     if found is not None and found.digest not in accepted:
@@ -98,20 +96,44 @@ def doubts_about(
     pins = ""
     if copy is not None and is_damaged and copy.digest != records.accepted(watch, pin_copy.NAME):
         pins = f"The copy of the pins in {root}/{ROOT_RECORDS}/{pin_copy.NAME} is damaged."
-    unread = records.unread(watch)
-    put_back = unread and (
-        f"An older ledger was put back; checkpoints still to be read again: {unread}."
-    )
     return RootDoubts(
         rebuilt=rebuilt,
-        put_back=put_back or "",
+        put_back=put_back_text(watch, records),
         pins=pins,
-        trash=_trash_doubt(place, records),
+        trash=trash,
         locked=holder or locked,
     )
 
 
-def _trash_doubt(place: TrashPlace, records: RootReader) -> str:
+def rebuilt_text(watch: str, records: RootReader) -> str:
+    """Why not everything that was known before is known to the ledger; empty if it is."""
+    if not records.unconfirmed(watch):
+        return ""
+    waiting = records.unverified_since_lost(watch)
+    text = "The ledger was lost and created again, so not everything from before is known"
+    return text + (f"; checkpoints without a verdict: {waiting}." if waiting else ".")
+
+
+def put_back_text(watch: str, records: RootReader) -> str:
+    """Why verdicts of the ledger may be older than what is there; empty if they are not."""
+    unread = records.unread(watch)
+    if not unread:
+        return ""
+    return f"An older ledger was put back; checkpoints still to be read again: {unread}."
+
+
+def is_ahead(watch: str, records: RootLedger, found: RecordFile) -> bool:
+    """Whether a root was pruned last with a ledger that had come further than this one."""
+    if found.digest == records.accepted(watch, owner.NAME):
+        return False
+    record = owner.owner_in(found)
+    if record is None or record.ledger != records.identity:
+        return False
+    return record.progress > (records.progress if record.is_own else records.opening_progress)
+
+
+def trash_doubt(place: TrashPlace, records: RootReader) -> str:
+    """Why what is in a trash may not be this ledger's; empty if it is."""
     try:
         count = len(unknown_items(place, records))
     except OSError as error:

@@ -6,11 +6,12 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("obstore")
+
+from typing import TYPE_CHECKING
 
 from checkpointd.buckets import BucketStorage, ObjectChangedError, stage, storage_of
 from checkpointd.buckets.client import PAGE
@@ -19,20 +20,12 @@ from checkpointd.core.format_specs import Format
 from checkpointd.formats import ProbeState, locate, probe
 from checkpointd.watch.scan import find_checkpoints
 from tests.helpers.bundles import bundle
-from tests.helpers.s3 import S3Server, s3_server
 from tests.helpers.watch import write_hdf5, write_keras
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.helpers.s3 import S3Server
 
 MANY = int(os.environ.get("BUCKET_KEYS", "1100"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for all tests; each has a prefix of its own."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
 
 
 def _put_each_format(server: S3Server, prefix: str, tmp_path: Path) -> None:

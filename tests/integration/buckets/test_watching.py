@@ -13,21 +13,15 @@ from checkpointd.watch.bucket_watcher import BucketWatcher
 from checkpointd.watch.events import GenerationUpdate, Gone, WatchHealth
 from tests.helpers.bundles import bundle
 from tests.helpers.formats import savedmodel
-from tests.helpers.s3 import S3Server, s3_server
 from tests.helpers.watch import Recorder, settings, write_hdf5, write_keras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from tests.helpers.s3 import S3Server
+
 POLL = 0.2
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for all tests; each has a prefix of its own."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as running:
-        yield running
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ URL = "s3://bucket/runs"
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "missing_extra", lambda: "")
+    monkeypatch.setattr(module, "missing_extra", lambda *_modules: "")
 
 
 def _parse(**watch: Any) -> Any:
@@ -43,7 +43,9 @@ def test_a_url_stays_as_it_is_and_changes_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("watch", "part"),
     [
-        ({"retention": {"mode": "enforce"}}, "nothing is removed from a bucket by this version"),
+        ({"retention": {"vault": 2}}, "the bucket's own versions keep what is overwritten"),
+        ({"retention": {"trash_ttl": "1d"}}, "is a setting of the bucket"),
+        ({"retention": {"links": ["/srv"]}}, "symbolic links cannot lead to a bucket"),
         ({"publish": {"latest_link": True}}, "a link cannot lead to a bucket"),
         ({"method": "inotify"}, "no file events"),
         ({"path": "hdfs://host/x"}, "hdfs:// is not known here, only gs:// and s3:// are"),
@@ -68,3 +70,15 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.undo()
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     assert "pip install 'checkpointd[buckets]'" in _message({"path": URL})
+
+
+@pytest.mark.parametrize(("url", "package"), [(URL, "boto3"), ("gs://bucket/runs", "google.auth")])
+def test_enforcing_needs_what_deletes_by_identity(
+    monkeypatch: pytest.MonkeyPatch, url: str, package: str
+) -> None:
+    """Whoever only watches a bucket does not need it."""
+    monkeypatch.setattr(module, "missing_extra", lambda *modules: ", ".join(modules))
+    retention = {"mode": "enforce", "keep_last": 3}
+    assert package in _message({"path": url, "retention": retention})
+    monkeypatch.setattr(module, "missing_extra", lambda *_modules: "")
+    assert _parse(path=url, retention=retention).retention.mode == "enforce"

@@ -57,7 +57,7 @@ def test_programs_find_the_keys_that_they_know() -> None:
     assert " ".join(public["watches"][0]) == (
         "name path method up ready message mode counts unknown last_reconcile_at "
         "reconcile_seconds filesystem_avail_bytes retained_bytes trash_bytes vault_bytes "
-        "trash_reserve_bytes holds plan filesystem"
+        "trash_reserve_bytes holds plan filesystem replication"
     )
     assert " ".join(public["workers"][0]) == (
         "kind python up pid busy forks environment sandbox message memory_bytes spares"

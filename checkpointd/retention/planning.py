@@ -27,6 +27,7 @@ from checkpointd.retention.series_state import SeriesState
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
+from checkpointd.series.dated_saves import dated_saves
 from checkpointd.series.lone_numbers import lone_numbers
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def plan(
     touched: frozenset[str] = frozenset(),
     shared: frozenset[str] = frozenset(),
     in_use: Mapping[str, str] = MappingProxyType({}),
+    without_copy: Mapping[str, str] = MappingProxyType({}),
     listing: str = "",
     root: RootDoubts = RootDoubts(),  # noqa: B008 - frozen
     evaluation: CurrentEvaluation = NOT_EVALUATED,
@@ -110,6 +112,8 @@ def plan(
         shared: paths of directories that also hold something that is not part of the checkpoint:
             it would be moved along, so they stay.
         in_use: how processes have checkpoints open, by path.
+        without_copy: why valid ones have no copy in the bucket that they are to be copied to, by
+            path; they stay.
         listing: why the watch could not be listed; empty if it could.
         root: what is doubtful about the root and the ledger.
         evaluation: how `evaluate` measures checkpoints now.
@@ -126,7 +130,9 @@ def plan(
     if not policy.has_rules:
         suspects = tuple(e.path for e in newest_first(present) if e.path in changed)
         return RetentionPlan(policy, _keep_all(present), (), suspects)
-    on_disk = StateOnDisk(references, changed, _containing(present), shared, in_use, touched)
+    on_disk = StateOnDisk(
+        references, changed, _containing(present), shared, in_use, touched, without_copy
+    )
     served = served_versions(present)
     decisions: list[Decision] = []
     holds: list[Hold] = []
@@ -140,7 +146,11 @@ def plan(
     orders = order_series(
         entries, now, past, policy.order, policy.group_by, references.saving_orders
     )
-    for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+    alone: dict[str, list[str]] = {}
+    for watch, series in sorted(orders):
+        order = orders.pop((watch, series))  # what is known of the place of each takes memory
+        if (label := _alone(order)) is not None:
+            alone.setdefault(watch, []).append(label)
         doubts = order.doubts
         eligible = [
             e
@@ -169,9 +179,9 @@ def plan(
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
     notes: list[str] = []
-    for watch, labels in sorted(_alone(orders).items()):
+    for watch, labels in sorted(alone.items()):
         holds += holds_unread(watch, labels, templates)
-        notes += lone_numbers(labels, templates)
+        notes += lone_numbers(labels, templates) + dated_saves(labels, templates)
     return RetentionPlan(
         policy,
         tuple(decisions),
@@ -183,15 +193,13 @@ def plan(
     )
 
 
-def _alone(orders: Mapping[tuple[str, str], SeriesOrder]) -> dict[str, list[str]]:
-    """The labels of series with one checkpoint, by watch; what is overwritten has earlier ones."""
-    found: dict[str, list[str]] = {}
-    for (watch, _), order in orders.items():
-        if len(order.newest_first) == 1:
-            entry = order.newest_first[0]
-            if entry.state is not State.UNKNOWN and not entry.before:
-                found.setdefault(watch, []).append(entry.checkpoint.series)
-    return found
+def _alone(order: SeriesOrder) -> str | None:
+    """The label of a series if it has one checkpoint; what is overwritten has earlier ones."""
+    if len(order.newest_first) != 1:
+        return None
+    entry = order.newest_first[0]
+    is_alone = entry.state is not State.UNKNOWN and not entry.before
+    return entry.checkpoint.series if is_alone else None
 
 
 def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:

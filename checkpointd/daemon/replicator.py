@@ -1,0 +1,235 @@
+"""Copies valid checkpoints to a bucket: one at a time, until the store has them.
+
+What is copied is in the ledger alone: after a restart, whatever ended the daemon, all that has no
+copy there is copied; what the bucket has already is compared and not sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from checkpointd.buckets import BucketClient
+from checkpointd.core.urls import parse_url
+from checkpointd.daemon.watch_copies import WatchCopies
+from checkpointd.ledger import ChangeKind, Ledger, LedgerError, State
+from checkpointd.retention.replication import (
+    LOOK_SECONDS,
+    Copier,
+    CopyingStoppedError,
+    Destination,
+    InTheWayError,
+    NotCopiableError,
+    missing_copies,
+)
+from checkpointd.retention.trees import NotUnchangedError
+from checkpointd.worker.limits import lower_priority
+
+if TYPE_CHECKING:
+    from checkpointd.config import Config
+    from checkpointd.daemon.retention_runner import RetentionRunner
+    from checkpointd.daemon.threads import LedgerThread
+    from checkpointd.daemon.watches import Watches
+    from checkpointd.ledger import Change, Entry, Replica, Unreplicated
+    from checkpointd.observe.metrics import Metrics
+    from checkpointd.observe.replication_status import ReplicationStatus
+
+CHANGES = frozenset(
+    {
+        ChangeKind.VERDICT,
+        ChangeKind.GONE,
+        ChangeKind.TRASHED,
+        ChangeKind.RESTORED,
+        ChangeKind.AVAILABILITY,
+    }
+)
+"""After which kinds of change something may wait, or wait no more."""
+
+_ROUND_SECONDS = 30.0
+_CALM_SECONDS = 0.2
+_AGAIN_SECONDS = 2.0
+_CALL_A_PERSON = 3
+"""So many failures in a row are no short interruption."""
+
+log = structlog.get_logger()
+
+
+class Replicator:
+    """Copies the checkpoints of every watch with `[watch.replicate]`.
+
+    Args:
+        ledger: holds the verdicts and the copies.
+        watches: the watches that run.
+        metrics: counts copies.
+        retention: knows whether the next saves fit each disk.
+    """
+
+    def __init__(
+        self,
+        ledger: LedgerThread,
+        watches: Watches,
+        metrics: Metrics,
+        retention: RetentionRunner,
+    ) -> None:
+        self._ledger = ledger
+        self._watches = watches
+        self._metrics = metrics
+        self._retention = retention
+        self._running: dict[str, WatchCopies] = {}
+        self._one = asyncio.Lock()
+
+    async def configure(self, config: Config) -> None:
+        """Copy the watches of a config from now on; what goes on as before is not interrupted."""
+        wanted = {w.name: w for w in config.watch if w.replicate.to is not None}
+        for name, copies in list(self._running.items()):
+            new = wanted.get(name)
+            before = copies.settings
+            if new is None or (new.path, new.replicate) != (before.path, before.replicate):
+                await self._running.pop(name).close()
+        for name, settings in wanted.items():
+            if name not in self._running:
+                copies = self._running[name] = WatchCopies(settings)
+                copies.task = asyncio.create_task(self._run(copies))
+
+    def on_change(self, change: Change) -> None:
+        """Look soon for what waits in the watch of a change."""
+        if change.watch in self._running:
+            self._running[change.watch].wake.set()
+
+    def problems(self) -> list[str]:
+        """Sentences about what is not copied."""
+        return [
+            text
+            for copies in self._running.values()
+            for text in copies.problems(is_tight=self._retention.is_tight(copies.name))
+        ]
+
+    def status(self, name: str) -> ReplicationStatus | None:
+        """What of a watch waits for its copy; None if it is not copied."""
+        return self._running[name].status() if name in self._running else None
+
+    async def close(self) -> None:
+        """Copy no more."""
+        running, self._running = self._running, {}
+        await asyncio.gather(*(copies.close() for copies in running.values()))
+
+    async def _run(self, copies: WatchCopies) -> None:
+        await copies.disk(lower_priority, idle=False)
+        while True:
+            copies.wake.clear()
+            wait = _ROUND_SECONDS
+            try:
+                wait = await self._round(copies)
+            except LedgerError as error:
+                log.warning("not copied, tried again", watch=copies.name, error=str(error))
+            except CopyingStoppedError:
+                pass
+            except Exception:
+                log.exception("copying failed because of a bug in checkpointd", watch=copies.name)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await copies.wake.wait()
+            await asyncio.sleep(_CALM_SECONDS)
+
+    async def _round(self, copies: WatchCopies) -> float:
+        """Copy what waits, until nothing does or the store fails.
+
+        Returns:
+            How many seconds the next round may wait for a change.
+        """
+        if copies.since is None:
+            copies.since = await self._ledger(Ledger.replicating_since, copies.name, copies.to)
+        began = time.monotonic()
+        copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
+        watch = self._watches.get(copies.name)
+        status = watch.watcher.status() if watch is not None else None
+        if status is None or not (status.up and status.ready):
+            return _ROUND_SECONDS
+        if copies.is_paused():
+            return min(copies.next_due(), _ROUND_SECONDS)
+        if time.monotonic() >= copies.look_at:
+            await self._look(copies)
+        for one in copies.due():
+            await self._copy(copies, one)
+            is_old = time.monotonic() - began > _AGAIN_SECONDS
+            if copies.is_paused() or (copies.wake.is_set() and is_old):
+                break
+        return min(copies.next_due(), _ROUND_SECONDS)
+
+    async def _copy(self, copies: WatchCopies, one: Unreplicated) -> None:
+        """Copy one checkpoint, if it still is what was verified."""
+        async with self._one:
+            entry = await self._ledger(Ledger.entry, one.path)
+            if entry is None or entry.state is not State.VALID:
+                return
+            copies.copying = one.path
+            try:
+                replica = await copies.disk(self._copied, copies, entry, await self._identity())
+                await self._ledger(Ledger.record_replica, replica)
+            except NotUnchangedError:
+                copies.note_failure(one.path, "")  # it is saved again, and verified again
+                return
+            except (InTheWayError, NotCopiableError) as error:
+                self._note_failure(copies, one.path, str(error))
+                return
+            except OSError as error:
+                self._note_store_failure(copies, error)
+                return
+            finally:
+                copies.copying = ""
+        works_again = copies.note_copied(one.path)
+        self._metrics.replicated(copies.name, replica.size_bytes)
+        if works_again:
+            log.info("the store answers again", watch=copies.name, to=copies.to)
+        log.info("copied", watch=copies.name, path=one.path, to=replica.url, id=entry.id)
+
+    async def _identity(self) -> str:
+        return await self._ledger(lambda ledger: ledger.identity)
+
+    def _copied(self, copies: WatchCopies, entry: Entry, ledger: str) -> Replica:
+        """Copy a checkpoint; in the disk thread."""
+        settings = copies.settings
+        destination = Destination(
+            copies.name, str(settings.path), copies.to, ledger, settings.replicate.rate
+        )
+        digest = entry.whole_report.facts.digest if entry.whole_report else ""
+        return Copier(destination, copies.stop.is_set).copy(entry, digest)
+
+    def _note_failure(self, copies: WatchCopies, path: str, why: str) -> None:
+        attempts = copies.note_failure(path, why)
+        self._metrics.replication_failed(copies.name)
+        write = log.warning if attempts == 1 else log.debug
+        write("not copied", watch=copies.name, path=path, to=copies.to, error=why)
+
+    def _note_store_failure(self, copies: WatchCopies, error: OSError) -> None:
+        why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        attempts = copies.note_store_failure(why)
+        self._metrics.replication_failed(copies.name)
+        write = {1: log.info, _CALL_A_PERSON: log.warning}.get(attempts, log.debug)
+        write("the store failed", watch=copies.name, to=copies.to, error=why)
+
+    async def _look(self, copies: WatchCopies) -> None:
+        """Look whether all copies are still there; those that are not are made again."""
+        known = await self._ledger(Ledger.replicas, copies.name, copies.to)
+        copies.look_at = time.monotonic() + LOOK_SECONDS
+        if not known:
+            return
+        at = time.time()
+        try:
+            missing = await copies.disk(
+                lambda: missing_copies(
+                    BucketClient(parse_url(copies.to)), copies.to, known, copies.stop.is_set
+                )
+            )
+        except OSError as error:
+            copies.look_at = 0.0
+            self._note_store_failure(copies, error)
+            return
+        for path in missing:
+            log.warning("its copy is gone or was changed", watch=copies.name, path=path)
+        await self._ledger(Ledger.record_replicas_seen, copies.name, copies.to, missing, at)
+        copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))

@@ -1,0 +1,337 @@
+"""Carries a plan out in a bucket: one conditional delete for each object, and each can be undone.
+
+What is to be deleted is in the ledger before the first delete. The object without which nobody
+takes the rest for a checkpoint goes first and comes back last, so that whatever ends the process
+leaves nothing that looks whole and is not.
+"""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+import secrets
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from checkpointd.buckets import ObjectChangedError
+from checkpointd.buckets.deleting import Fate
+from checkpointd.buckets.stores import deleting_store
+from checkpointd.ledger import BucketRemoval, LedgerError, RemovalStage, RemovedObject, State
+from checkpointd.retention.parallel import map_in_threads
+from checkpointd.retention.pruning_round import PruningRound
+from checkpointd.retention.removal import RefusedError, Removal, check_marks, check_still_planned
+from checkpointd.retention.trash import NotInTrashError, TrashError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from checkpointd.buckets.client import StoredObject
+    from checkpointd.buckets.deleting import BucketSafety, DeletingStore
+    from checkpointd.ledger import Entry
+    from checkpointd.retention.buckets.references import BucketReferences
+    from checkpointd.retention.buckets.view import BucketView
+    from checkpointd.retention.decision import Decision
+    from checkpointd.retention.planning import RetentionPlan
+    from checkpointd.retention.pruning_ledger import BucketLedger
+    from checkpointd.retention.references import References
+
+RESTORED_NOTE = "restored in its bucket"
+_LISTED_SECONDS = 15.0
+"""The listing may be so old when the others of a series are looked for; deletes are conditional."""
+
+
+class BucketPruner:
+    """Removes checkpoints of one watch from its bucket as a plan decided, and restores them.
+
+    Args:
+        watch: the watch's name.
+        view: the listing of its root.
+        records: the ledger, or a wrapper that calls its thread.
+        store: the bucket for deletes; opened when the first is to be made if None.
+        on_step: called with the name of each step before it; for fault injection.
+        threads: how many removals are under way at once; more than one needs a thread-safe ledger.
+    """
+
+    def __init__(
+        self,
+        watch: str,
+        view: BucketView,
+        records: BucketLedger,
+        *,
+        store: DeletingStore | None = None,
+        on_step: Callable[[str], None] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._watch = watch
+        self._view = view
+        self._records = records
+        self._step = on_step or (lambda _: None)
+        self._threads = threads
+        self._stopped = threading.Event()
+        self._opened = store
+
+    @property
+    def _store(self) -> DeletingStore:
+        """The bucket, opened for deletes when one is to be made.
+
+        Raises:
+            OSError: it cannot be used.
+        """
+        self._opened = self._opened or deleting_store(self._view.root)
+        return self._opened
+
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
+        """What the store shows of its deletes.
+
+        Args:
+            own: an object of ours, at which it may show it.
+
+        Raises:
+            OSError: it does not answer, or cannot be used.
+        """
+        return self._store.safety(own)
+
+    def stop(self) -> None:
+        """Begin no further removal; one that has begun is finished."""
+        self._stopped.set()
+
+    def apply(
+        self, plan: RetentionPlan, references: BucketReferences, safety: BucketSafety
+    ) -> list[Removal]:
+        """Delete everything that the plan removes, oldest first, until stopped.
+
+        Errors of the store or the ledger are not raised, they are in the results.
+
+        Args:
+            plan: what to remove.
+            references: those that the plan was made with.
+            safety: what the store has shown; nothing is deleted without it.
+        """
+        if not plan.removals or safety.deletes or safety.undo:
+            return []
+        current = PruningRound(plan, references)
+        results = map_in_threads(
+            lambda decision: self._unless_stopped(decision, current, safety),
+            plan.removals,
+            self._threads,
+        )
+        after = references.sweep()
+        return [self._undone_if_named(r, current, after) for r in results if r is not None]
+
+    def restore(self, path_or_id: str) -> BucketRemoval:
+        """Undo a removal; what is restored is pinned, or the next pruning would remove it again.
+
+        Raises:
+            TrashError: there is no such removal, or it cannot be undone.
+            OSError: the store refuses or does not answer.
+            LedgerError: the ledger could not be written.
+        """
+        removals = self._records.bucket_removals(self._watch)
+        found = next((r for r in removals if path_or_id in (r.path, r.item)), None)
+        if found is None:
+            raise NotInTrashError(
+                f"{path_or_id!r} was not removed from {self._view.root!r}: `checkpointd trash "
+                "list` shows what was."
+            )
+        for one in found.objects:
+            fate, undo = self._store.look(one.key, one.condition)
+            if fate is Fate.OTHER:
+                raise TrashError(
+                    f"{found.path!r} cannot be restored: {one.key!r} is another object now, or the "
+                    "store does not have its content any more."
+                )
+            if fate is Fate.DELETED and undo != one.undo:
+                raise TrashError(
+                    f"{found.path!r} cannot be restored: {one.key!r} was deleted once more since."
+                )
+        self._records.pin(found.path, RESTORED_NOTE)
+        self._bring_back(found)
+        return found
+
+    def recover(self) -> list[str]:
+        """Finish or undo what a crash left; returns a sentence for each; called at start.
+
+        Raises:
+            OSError: the store does not answer.
+            LedgerError: the ledger could not be read or written.
+        """
+        messages = []
+        for removal in self._records.bucket_removals(self._watch):
+            if removal.stage is RemovalStage.DONE:
+                continue
+            looked = [(one, *self._store.look(one.key, one.condition)) for one in removal.objects]
+            is_there = any(fate is Fate.PRESENT for _, fate, _ in looked)
+            objects = tuple(
+                replace(one, undo=undo) if fate is Fate.DELETED else one
+                for one, fate, undo in looked
+            )
+            removal = replace(removal, objects=objects)  # noqa: PLW2901 - with what was found out
+            if removal.stage is RemovalStage.DELETING and not is_there:
+                self._records.finish_bucket_removal(removal)
+                messages.append(f"{removal.path} had been deleted completely.")
+            else:
+                self._bring_back(removal)
+                is_cut = any(fate is Fate.DELETED for _, fate, _ in looked)
+                what = "had been deleted in part, and is back" if is_cut else "is as it was"
+                messages.append(f"{removal.path} {what}.")
+        return messages
+
+    def _unless_stopped(
+        self, decision: Decision, current: PruningRound, safety: BucketSafety
+    ) -> Removal | None:
+        return None if self._stopped.is_set() else self._remove(decision, current, safety)
+
+    def _remove(self, decision: Decision, current: PruningRound, safety: BucketSafety) -> Removal:
+        entry, reason = decision.entry, "; ".join(decision.reasons)
+        refusal, suspects, failed = "", tuple[str, ...](), False
+        current.begin(entry)
+        try:
+            check_still_planned(decision, self._records, current.policy)
+            removal = self._intent(entry, decision.rule, reason, safety)
+            self._guard(entry, current)
+            removal = self._delete(removal, lambda: self._guard(entry, current))
+        except ObjectChangedError:
+            refusal = "it was written over since it was verified, and stays; it is verified again"
+            suspects = (entry.path,)
+        except RefusedError as error:
+            refusal, suspects = str(error), error.suspects
+        except (LedgerError, OSError) as error:
+            refusal, failed = getattr(error, "strerror", None) or str(error), True
+        if refusal:
+            current.cancel(entry)
+            return Removal(entry, False, decision.rule, refusal, suspects=suspects, failed=failed)
+        self._step("record")
+        try:
+            self._records.finish_bucket_removal(removal)
+        except LedgerError as error:
+            reason = f"{reason}; the ledger is updated at the next start ({error})"
+        return Removal(entry, True, decision.rule, reason, removal.item, removal.size_bytes)
+
+    def _intent(self, entry: Entry, rule: str, reason: str, safety: BucketSafety) -> BucketRemoval:
+        """What is going to be deleted, each object by its identity."""
+        self._view.refresh(_LISTED_SECONDS)
+        objects = tuple(
+            RemovedObject(found.key, found.size, self._store.condition_of(found))
+            for found in self._view.objects_of(entry)
+        )
+        return BucketRemoval(
+            item=f"{int(time.time())}-{secrets.token_hex(8)}",
+            path=entry.path,
+            watch=self._watch,
+            at=time.time(),
+            rule=rule,
+            reason=reason,
+            series=entry.checkpoint.series,
+            format=str(entry.checkpoint.format),
+            size_bytes=entry.generation.size_bytes,
+            generation=entry.generation.key,
+            objects=objects,
+            undo_seconds=safety.undo_seconds,
+        )
+
+    def _delete(self, removal: BucketRemoval, guard: Callable[[], None]) -> BucketRemoval:
+        """Delete the objects one by one; all that were deleted come back if one must stay.
+
+        Raises:
+            ObjectChangedError: one was written over.
+            RefusedError: it would not be safe any more.
+            OSError: the store refuses or does not answer.
+            LedgerError: the ledger could not be written; nothing was deleted.
+        """
+        self._step("intend")
+        self._records.put_bucket_removal(removal)
+        done = list(removal.objects)
+        try:
+            for place, one in enumerate(removal.objects):
+                self._step(f"delete {posixpath.basename(one.key)}")
+                try:
+                    undo = self._store.delete(one.key, one.condition)
+                except ObjectChangedError:
+                    raise
+                except FileNotFoundError:
+                    if place == 0:
+                        raise ObjectChangedError(errno.ENOENT, "It is gone", one.key) from None
+                    continue  # the job removes it as well
+                done[place] = replace(one, undo=undo)
+            self._step("guard again")
+            guard()
+        except (RefusedError, OSError):
+            self._step("put back")
+            self._bring_back(replace(removal, objects=tuple(done)))
+            raise
+        return replace(removal, objects=tuple(done))
+
+    def _bring_back(self, removal: BucketRemoval) -> None:
+        """Restore what was deleted, in the opposite order, and forget the removal.
+
+        What somebody else has written or deleted meanwhile stays as it is.
+
+        Raises:
+            OSError: the store refuses or does not answer; `recover` goes on with it.
+            LedgerError: the ledger could not be written; the same.
+        """
+        self._records.put_bucket_removal(removal.at_stage(RemovalStage.RESTORING))
+        for one in reversed(removal.objects):
+            fate, undo = self._store.look(one.key, one.condition)
+            if fate is Fate.DELETED and undo == (one.undo or undo):
+                self._step(f"restore {posixpath.basename(one.key)}")
+                self._store.restore(one.key, one.condition, undo)
+        self._step("forget")
+        self._records.record_restored(removal.path, removal.item)
+        self._records.forget_bucket_removals([removal.item])
+
+    def forget_expired(self) -> None:
+        """Forget what the store has let go of, as far as that is known.
+
+        Raises:
+            LedgerError: the ledger could not be read or written.
+        """
+        removals = self._records.bucket_removals(self._watch)
+        if gone := [r.item for r in removals if r.stage is RemovalStage.DONE and r.is_expired]:
+            self._records.forget_bucket_removals(gone)
+
+    def _undone_if_named(
+        self, removal: Removal, current: PruningRound, references: References
+    ) -> Removal:
+        """Undo a removal if a state file named it in the short time that nobody looked."""
+        named = current.why_in_use(removal.entry, references) if removal.done else ""
+        if not named:
+            return removal
+        try:
+            removals = self._records.bucket_removals(self._watch)
+            self._bring_back(next(r for r in removals if r.item == removal.item))
+        except (LedgerError, OSError, StopIteration) as error:
+            return replace(removal, reason=f"{removal.reason}; {named}, and it is gone ({error})")
+        return Removal(removal.entry, False, removal.rule, named)
+
+    def _guard(self, entry: Entry, current: PruningRound) -> None:
+        """Check what must hold right now: no pin or reference, and enough others stay."""
+        known = self._records.entry(entry.path)
+        if known is not None:
+            check_marks(entry, known)
+        references = current.references.near(posixpath.dirname(entry.path))
+        if references.errors:
+            raise RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
+        if in_use := current.why_in_use(entry, references):
+            raise RefusedError(in_use)
+        self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
+
+    def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
+        if entry.state is not State.VALID:
+            return
+        present, suspects = 0, list[str]()
+        for other in others:
+            if present >= floor:
+                return
+            if self._view.is_unchanged(other):
+                present += 1
+            else:
+                suspects.append(other.path)
+        if present < floor:
+            raise RefusedError(
+                f"only {present} other valid ones of its series are in the bucket as they were "
+                f"verified, and keep_min_valid = {floor}",
+                tuple(suspects),
+            )
