@@ -1,4 +1,4 @@
-"""Copies to gs:// by the requests that Google Cloud Storage takes, to a stub that keeps conditions."""
+"""Copies to gs://, by the requests that Google takes, to a stub that keeps their conditions."""
 
 from __future__ import annotations
 
