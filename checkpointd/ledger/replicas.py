@@ -125,10 +125,15 @@ class ReplicaTable(HookQueue):
 
     def unreplicated(self, watch: str, destination: str) -> list[Unreplicated]:
         """The valid checkpoints of a watch whose present content is not copied below a URL."""
+        newest = dict(
+            self._rows(
+                "SELECT series, MAX(saved_at) FROM checkpoints WHERE watch = ? "
+                "AND state = 'valid' GROUP BY series",
+                (watch,),
+            )
+        )
         found = self._rows(
-            "SELECT c.id, c.path, c.series, c.size, c.saved_at, s.finished_at, NOT EXISTS ("  # noqa: S608 - the same
-            "SELECT 1 FROM checkpoints n WHERE n.watch = c.watch AND n.series = c.series "
-            "AND n.saved_at > c.saved_at AND n.state = 'valid') "
+            "SELECT c.id, c.path, c.series, c.size, c.saved_at, s.finished_at "  # noqa: S608 - ours
             "FROM checkpoints c JOIN reports s ON s.id = c.report "
             f"WHERE c.watch = ? AND c.state = 'valid' AND c.id NOT IN (SELECT c.id {_CURRENT})",
             (watch, destination),
@@ -141,9 +146,9 @@ class ReplicaTable(HookQueue):
                 size,
                 saved_at,
                 verified_at,
-                bool(newest),
+                newest.get(series) == saved_at,
             )
-            for number, path, series, size, saved_at, verified_at, newest in found
+            for number, path, series, size, saved_at, verified_at in found
         ]
 
     def replicating_since(self, watch: str, destination: str) -> float:

@@ -78,7 +78,11 @@ class Copied:
             )
 
         for path in paths:
-            eventually(f"{path} to be copied", lambda p=path: is_copied(p), 100)
+            try:
+                eventually(f"{path} to be copied", lambda p=path: is_copied(p))
+            except AssertionError as error:
+                error.add_note(self.daemon.log)
+                raise
 
     def metrics(self) -> dict[str, float]:
         """The metrics about copies, as far as there are any."""
@@ -200,3 +204,28 @@ def test_what_is_in_the_way_keeps_the_local_one(copied: Copied) -> None:
     server.delete("copies/way/ckpt-7.index")
     copied.until_copied(first)
     eventually("it to go", lambda: _is_pruned(copied, first))
+
+
+def test_another_destination_is_filled_from_the_start_and_the_old_one_is_known(
+    copied: Copied,
+) -> None:
+    """By a reload; back at the old one, nothing is sent again."""
+    daemon, server = copied.daemon, copied.server
+    path = copied.save("moved/ckpt-1")
+    copied.until_copied(path)
+    config = daemon.config.read_text()
+    daemon.config.write_text(config.replace(copied.to, server.url("elsewhere")))
+    assert daemon.cli("reload").returncode == 0
+    eventually(
+        "the other copy",
+        lambda: (
+            json.loads(daemon.cli("show", str(path), "--json").stdout)["replica"]["url"]
+            == f"{server.url('elsewhere')}/moved/ckpt-1"
+        ),
+    )
+    before = len(server.requests)
+    daemon.config.write_text(config)
+    assert daemon.cli("reload").returncode == 0
+    eventually("nothing to wait", lambda: daemon.entry(path) and not copied.status()["waiting"])
+    assert _is_whole(copied, path)
+    assert not [r for r in server.requests[before:] if r.startswith("PUT") and "/moved/" in r]
