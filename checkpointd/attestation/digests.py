@@ -11,13 +11,16 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from checkpointd.formats import generation_of, member_path
+from checkpointd.formats import LOCAL, generation_of, member_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from checkpointd.core.checkpoint import Generation
     from checkpointd.core.format_specs import Format
+    from checkpointd.formats import Storage
+
+    Blocks = Callable[[str], Iterable[bytes]]
 
 _BLOCK = 1 << 20
 
@@ -67,8 +70,22 @@ def _place(file: FileDigest) -> list[str]:
     return file.name.split("/")
 
 
-def of_files(path: str, generation: Generation) -> tuple[FileDigest, ...]:
+def blocks_of_file(path: str) -> Iterator[bytes]:
+    """Read a file, piece by piece."""
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def of_files(
+    path: str, generation: Generation, blocks: Blocks = blocks_of_file
+) -> tuple[FileDigest, ...]:
     """Read every member of a checkpoint.
+
+    Args:
+        path: of the checkpoint.
+        generation: its members.
+        blocks: reads one of them, piece by piece.
 
     Raises:
         OSError: one could not be read.
@@ -77,24 +94,35 @@ def of_files(path: str, generation: Generation) -> tuple[FileDigest, ...]:
     found = [
         FileDigest(
             name_in_model(path, member.name, alone=alone),
-            *_of_file(member_path(path, member.name)),
+            *_of_file(member_path(path, member.name), blocks),
         )
         for member in generation.members
     ]
     return tuple(sorted(found, key=_place))
 
 
-def of_checkpoint(path: str, format: Format) -> tuple[FileDigest, ...]:  # noqa: A002 - the field's own name
+def of_checkpoint(
+    path: str,
+    format: Format,  # noqa: A002 - the field's own name
+    storage_of: Callable[[str], Storage] = lambda _path: LOCAL,
+    blocks: Blocks = blocks_of_file,
+) -> tuple[FileDigest, ...]:
     """Read what is at a path now.
+
+    Args:
+        path: of the checkpoint; a URL with a `storage_of` and `blocks` that take one.
+        format: of the checkpoint.
+        storage_of: returns where it is, without anything that was known of it before.
+        blocks: reads one of its files, piece by piece.
 
     Raises:
         ChangedError: it was written, replaced or removed meanwhile.
         OSError: it could not be read.
     """
-    before = generation_of(path, format)
-    files = of_files(path, before)
+    before = generation_of(path, format, storage_of(path))
+    files = of_files(path, before, blocks)
     try:
-        after = generation_of(path, format)
+        after = generation_of(path, format, storage_of(path))
     except FileNotFoundError:
         raise ChangedError from None
     if after.identity != before.identity:
@@ -102,12 +130,11 @@ def of_checkpoint(path: str, format: Format) -> tuple[FileDigest, ...]:  # noqa:
     return files
 
 
-def _of_file(path: str) -> tuple[int, str]:
+def _of_file(path: str, blocks: Blocks = blocks_of_file) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            size += len(block)
+    for block in blocks(path):
+        digest.update(block)
+        size += len(block)
     return size, digest.hexdigest()
 
 

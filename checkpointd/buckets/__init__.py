@@ -6,15 +6,36 @@ same code decides about objects as about files; `stage` copies one generation to
 
 from __future__ import annotations
 
-from checkpointd.buckets.client import BucketClient, ObjectChangedError
-from checkpointd.buckets.staging import StagingStoppedError, stage
-from checkpointd.buckets.storage import BucketStorage, storage_of, why_not_listed
-from checkpointd.buckets.writing import (
-    BucketWriter,
-    MarkedObject,
-    ObjectInTheWayError,
-    part_size,
-)
+from typing import TYPE_CHECKING
+
+from checkpointd.core.lazy_names import importer_of
+
+if TYPE_CHECKING:
+    from checkpointd.buckets.client import BucketClient, ObjectChangedError
+    from checkpointd.buckets.lookup import storage_of
+    from checkpointd.buckets.staging import StagingStoppedError, stage
+    from checkpointd.buckets.storage import BucketStorage, blocks_of, why_not_listed
+    from checkpointd.buckets.writing import (
+        BucketWriter,
+        MarkedObject,
+        ObjectInTheWayError,
+        part_size,
+    )
+
+_MODULE = {
+    "BucketClient": "client",
+    "BucketStorage": "storage",
+    "BucketWriter": "writing",
+    "MarkedObject": "writing",
+    "ObjectChangedError": "client",
+    "ObjectInTheWayError": "writing",
+    "StagingStoppedError": "staging",
+    "blocks_of": "storage",
+    "part_size": "writing",
+    "stage": "staging",
+    "storage_of": "lookup",
+    "why_not_listed": "storage",
+}
 
 __all__ = [
     "BucketClient",
@@ -24,8 +45,11 @@ __all__ = [
     "ObjectChangedError",
     "ObjectInTheWayError",
     "StagingStoppedError",
+    "blocks_of",
     "part_size",
     "stage",
     "storage_of",
     "why_not_listed",
 ]
+
+__getattr__ = importer_of(__name__, _MODULE)

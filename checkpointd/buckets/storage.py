@@ -12,13 +12,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from checkpointd.buckets.client import BucketClient, StoredObject
-from checkpointd.core.urls import is_plain_key, is_url, parse_url
-from checkpointd.formats.storage import LOCAL, Entry, Stat
+from checkpointd.core.urls import is_plain_key, parse_url
+from checkpointd.formats.storage import Entry, Stat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from checkpointd.formats.storage import Storage
 
 _MOST_PIECES = 4096
 """So many pieces of objects are remembered, a few kilobytes each at the most."""
@@ -158,13 +157,19 @@ def why_not_listed(url: str) -> str:
     return ""
 
 
-def storage_of(path: str) -> Storage:
-    """Return where a path is: this machine's file system, or the bucket of a URL.
+def blocks_of(url: str) -> Callable[[str], Iterator[bytes]]:
+    """Return what reads whole objects of a bucket, piece by piece.
+
+    Each is read as it was listed first, or not at all.
+
+    Args:
+        url: names the bucket.
 
     Raises:
         OSError: the bucket cannot be used.
     """
-    return BucketStorage(path) if is_url(path) else LOCAL
+    storage = BucketStorage(url)
+    return lambda path: storage.client.stream(storage.object_at(path))
 
 
 def _add(directories: dict[str, Nodes], root: str, found: StoredObject, bucket: str) -> None:

@@ -1,43 +1,39 @@
 """Puts the commands together."""
 
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from checkpointd.cli import (
-    attest_commands,
-    config_commands,
-    daemon_commands,
-    diff_commands,
-    docs_commands,
-    doctor_commands,
-    hook_commands,
-    kubernetes_commands,
-    latest_commands,
-    list_commands,
-    monitoring_commands,
-    pin_commands,
-    retention_commands,
-    systemd_commands,
-    tag_commands,
-    trash_commands,
-    verify_commands,
-    version_commands,
-    wait_commands,
-)
 from checkpointd.cli.workspace import Workspace
 
-app = typer.Typer(
-    name="checkpointd",
-    help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
-    epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, 4 nothing "
-    "found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+MODULES = (
+    "daemon_commands",
+    "verify_commands",
+    "diff_commands",
+    "attest_commands",
+    "list_commands",
+    "latest_commands",
+    "wait_commands",
+    "retention_commands",
+    "trash_commands",
+    "pin_commands",
+    "tag_commands",
+    "hook_commands",
+    "config_commands",
+    "doctor_commands",
+    "systemd_commands",
+    "monitoring_commands",
+    "kubernetes_commands",
+    "docs_commands",
+    "version_commands",
 )
+"""The modules of the commands, in the order of `--help`."""
+
+_QUICK = {"latest": "latest_commands", "run": "daemon_commands", "wait": "wait_commands"}
+"""What scripts call, and the daemon: they need not wait until all others are imported."""
 
 
 def _version(asked: bool) -> None:
@@ -48,7 +44,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     context: typer.Context,
     config: Annotated[
@@ -69,25 +64,30 @@ def _options(
     context.obj = Workspace(config)
 
 
-for group in (
-    daemon_commands,
-    verify_commands,
-    diff_commands,
-    attest_commands,
-    list_commands,
-    latest_commands,
-    wait_commands,
-    retention_commands,
-    trash_commands,
-    pin_commands,
-    tag_commands,
-    hook_commands,
-    config_commands,
-    doctor_commands,
-    systemd_commands,
-    monitoring_commands,
-    kubernetes_commands,
-    docs_commands,
-    version_commands,
-):
-    group.add_to(app)
+def make_app(modules: Sequence[str] = MODULES) -> typer.Typer:
+    """Make the program with the commands of some modules."""
+    app = typer.Typer(
+        name="checkpointd",
+        help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
+        epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, "
+        "4 nothing found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in modules:
+        import_module(f"checkpointd.cli.{name}").add_to(app)
+    return app
+
+
+def modules_for(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the modules that a command line needs: one, if it is clear that this is enough."""
+    words = list(arguments)
+    if words[:1] in (["--config"], ["-c"]):
+        del words[:2]
+    elif words and words[0].startswith("--config="):
+        del words[0]
+    module = _QUICK.get(words[0]) if words else None
+    return MODULES if module is None else (module,)

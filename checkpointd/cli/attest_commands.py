@@ -11,9 +11,11 @@ from checkpointd.cli.access import denied, must_exist
 from checkpointd.cli.latest_commands import required_words
 from checkpointd.cli.options import Json, PathArgument
 from checkpointd.cli.verify_commands import no_checkpoint_at
-from checkpointd.cli.workspace import Workspace, workspace_of
+from checkpointd.cli.workspace import Workspace, absolute, workspace_of
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
+    from checkpointd.attestation.digests import FileDigest
     from checkpointd.attestation.statement import Statement
     from checkpointd.formats import Candidate
 
@@ -48,10 +50,11 @@ def verify(
 ) -> int:
     """Verify the attestation of a checkpoint, for deployment gates.
 
-    Reads the key, the attestation and every byte of the checkpoint; needs no daemon, no ledger, no
-    config and no TensorFlow. Exit codes: 0 it holds; 1 the signature does not, or the content is
-    another; 2 no such path, or a key that cannot be used; 3 it holds, and does not state what
-    --requires asks for, or the checkpoint is being written; 4 there is no attestation.
+    Reads the key, the attestation and every byte of the checkpoint, which may be in a bucket; needs
+    no daemon, no ledger, no config and no TensorFlow. Exit codes: 0 it holds; 1 the signature does
+    not, or the content is another; 2 no such path, or a key that cannot be used; 3 it holds, and
+    does not state what --requires asks for, or the checkpoint is being written; 4 there is no
+    attestation.
     """
     from checkpointd.attestation import AttestationError, keys
     from checkpointd.cli.output import json_line
@@ -80,13 +83,17 @@ def verify(
 
 
 def _located(path: str) -> "Candidate":
+    from checkpointd.buckets import storage_of
     from checkpointd.formats import locate
 
     must_exist(path)
     try:
-        found = locate(os.path.abspath(path))
+        where = absolute(path)
+        found = locate(where, storage_of(where))
     except PermissionError as error:
         raise denied(error, path) from None
+    except OSError as error:
+        raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.USAGE) from None
     if found is None:
         raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
     return found
@@ -95,13 +102,11 @@ def _located(path: str) -> "Candidate":
 def _attestation(workspace: Workspace, found: "Candidate", named: str | None) -> tuple[str, bytes]:
     """Read the attestation: the file named, else that beside the checkpoint, else the daemon's."""
     from checkpointd.attestation import SUFFIX
-    from checkpointd.attestation.envelope import MAX_BYTES
 
     places = [named] if named else [found.path.rstrip("/") + SUFFIX, *_of_daemon(workspace, found)]
     for place in places:
         try:
-            with open(place, "rb") as file:
-                return os.path.abspath(place), file.read(MAX_BYTES + 1)
+            return _read(place)
         except FileNotFoundError:
             continue
         except PermissionError as error:
@@ -113,6 +118,18 @@ def _attestation(workspace: Workspace, found: "Candidate", named: str | None) ->
     raise errors.CliError(
         f"There is no attestation: looked for {', '.join(places)}.", errors.NOTHING
     )
+
+
+def _read(place: str) -> tuple[str, bytes]:
+    """Read a file, or an object of a bucket; a little more than an attestation may have."""
+    from checkpointd.attestation.envelope import MAX_BYTES
+    from checkpointd.buckets import storage_of
+
+    where = absolute(place)
+    if is_url(where):
+        return where, storage_of(where).pread(where, 0, MAX_BYTES + 1)
+    with open(where, "rb") as file:
+        return where, file.read(MAX_BYTES + 1)
 
 
 def _of_daemon(workspace: Workspace, found: "Candidate") -> list[str]:
@@ -139,14 +156,15 @@ def _verified(
     found: "Candidate", data: bytes, public: Any, words: list[str]
 ) -> tuple[int, str, "Statement | None"]:
     from checkpointd.attestation import AttestationError, digests, envelope, statement
+    from checkpointd.buckets import ObjectChangedError
 
     try:
         stated = statement.read(envelope.open_verified(data, public))
     except AttestationError as error:
         return errors.INVALID, f"The attestation does not hold. {error}", None
     try:
-        files = digests.of_checkpoint(found.path, found.hint)
-    except digests.ChangedError:
+        files = _digests(found)
+    except (digests.ChangedError, ObjectChangedError):
         return errors.INCONCLUSIVE, "It was written while it was read: try again.", stated
     except PermissionError as error:
         raise denied(error, found.path) from None
@@ -170,6 +188,15 @@ def _verified(
             stated,
         )
     return errors.OK, "", stated
+
+
+def _digests(found: "Candidate") -> "tuple[FileDigest, ...]":
+    from checkpointd.attestation.digests import of_checkpoint
+    from checkpointd.buckets import blocks_of, storage_of
+
+    if not is_url(found.path):
+        return of_checkpoint(found.path, found.hint)
+    return of_checkpoint(found.path, found.hint, storage_of, blocks_of(found.path))
 
 
 def _facts(

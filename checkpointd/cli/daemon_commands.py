@@ -22,8 +22,10 @@ def add_to(app: typer.Typer) -> None:
 
 def run(context: typer.Context) -> int:
     """Run the daemon in the foreground. SIGTERM stops it, SIGHUP reloads its config."""
-    from checkpointd.daemon import run as run_daemon
+    from checkpointd.retention.collector import paused_collector
 
+    with paused_collector():
+        from checkpointd.daemon import run as run_daemon
     with _wrong_if_unreadable():
         return run_daemon(workspace_of(context).config_path)
 

@@ -16,7 +16,6 @@ from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
-    from checkpointd.retention.series_order import OrderBy
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,7 +65,7 @@ def latest(
         raise CliError(_ambiguous(where, chosen), USAGE)
     ((watch, label),) = chosen
     of_series = [e for e in present if e.checkpoint.series == label]
-    by = _order_by(workspace, watch)
+    by = workspace.locations().orders.get(watch, "witnesses")
     listed = saving_orders_beside(of_series)
     order = order_series(of_series, time.time(), by=by, saving_orders=listed)[watch, label]
     refuse_unseen(e for e in order.newest_first if has_shown(e, required))
@@ -126,17 +125,6 @@ def required_words(names: list[str]) -> frozenset[str]:
             USAGE,
         )
     return required
-
-
-def _order_by(workspace: Workspace, watch: str) -> "OrderBy":
-    """What decides which is newer, as the config has it for a watch."""
-    from checkpointd.config import ConfigError
-
-    try:
-        watches = workspace.config().watch if workspace.has_config else ()
-    except (CliError, ConfigError):
-        watches = ()
-    return next((w.retention.order for w in watches if w.name == watch), "witnesses")
 
 
 def _present(workspace: Workspace, where: str, series: str | None) -> "list[Entry]":

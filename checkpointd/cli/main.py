@@ -46,11 +46,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     import typer
 
-    from checkpointd.cli.app import app
+    from checkpointd.cli.app import make_app, modules_for
     from checkpointd.config.errors import ConfigDeniedError, ConfigError
 
     # The base of every usage error; where it lives differs between versions of typer.
     usage: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    app = make_app(modules_for(sys.argv[1:] if arguments is None else arguments))
     try:
         code = app(args=arguments, prog_name="checkpointd", standalone_mode=False)
     except usage as error:

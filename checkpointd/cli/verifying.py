@@ -24,6 +24,7 @@ from checkpointd.core.request import End, Request
 from checkpointd.core.suite import CHECKS
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.formats import LOCAL, content
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from checkpointd.dispatch import Dispatcher
 
 _ATTEMPTS = 3
+_NONE_KNOWN = "it is neither a SavedModel, .keras, HDF5 nor a TensorFlow checkpoint"
 
 
 @dataclass(frozen=True)
@@ -207,10 +209,17 @@ def public_answer(checkpoint: Checkpoint, generation: Generation, answer: Answer
 
 def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
     """The public object of something that is no checkpoint: it has no verdict."""
-    known = "it is neither a SavedModel, .keras, HDF5 nor a TensorFlow checkpoint"
-    why = f"{message[:1].lower()}{message[1:].rstrip('.')}" if message else known
+    why = f"{message[:1].lower()}{message[1:].rstrip('.')}" if message else _what_it_is(path)
     public = _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), skipped("structure", ""))
     return {**public, "verdict": None, "message": f"is no checkpoint: {why}.", "checks": []}
+
+
+def _what_it_is(path: str) -> str:
+    """What a file that is no checkpoint is instead, as far as its beginning shows it."""
+    what = ""
+    with contextlib.suppress(OSError):
+        what = content.look(path, LOCAL).what if os.path.isfile(path) else ""
+    return f"it is {what}" if what else _NONE_KNOWN
 
 
 def _unreadable(path: str, error: OSError) -> dict[str, Any]:

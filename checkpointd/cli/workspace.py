@@ -139,7 +139,11 @@ class Workspace:
             if found is not None:
                 return found
             config = self.config()
-            return configuration.Locations(config.state_dir, {w.name: w.path for w in config.watch})
+            return configuration.Locations(
+                config.state_dir,
+                {w.name: w.path for w in config.watch},
+                {w.name: w.retention.order for w in config.watch},
+            )
         except configuration.ConfigError as error:
             return self._salvaged(error)
 

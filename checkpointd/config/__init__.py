@@ -6,8 +6,9 @@ imported.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from checkpointd.core.lazy_names import importer_of
 
 if TYPE_CHECKING:
     from checkpointd.config.dispatch import DispatchSettings
@@ -84,8 +85,4 @@ __all__ = [
     "unnamed_state_dir",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+__getattr__ = importer_of(__name__, _MODULE)

@@ -66,7 +66,11 @@ def bucket_errors(watches: Sequence[Any], dispatch: Any) -> Iterator[tuple[Loc, 
         if not isinstance(path, str) or not is_url(path):
             continue
         if is_fleet:
-            message = "copies of a bucket are on this host alone: leave [dispatch] engine out"
+            message = (
+                "a fleet cannot verify what is in a bucket: it is copied into the state directory, "
+                "which the workers do not see; watch it with a daemon of its own, with another "
+                "config, state_dir and [web] listen, and without [dispatch]"
+            )
             yield ("watch", i, "path"), message
         if missing := missing_extra():
             yield ("watch", i, "path"), missing

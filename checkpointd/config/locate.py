@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from checkpointd.config.errors import ConfigDeniedError, ConfigError, Problem
 from checkpointd.config.service_place import running_service
@@ -19,6 +19,9 @@ from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+OrderBy = Literal["witnesses", "number", "save_time"]
+"""What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
 
 _STATE_DIR = re.compile(r"[ \t]*(?:daemon[ \t]*\.[ \t]*)?state_dir[ \t]*=")
 
@@ -31,10 +34,14 @@ SERVICE_STATE_DIR = Path("/var/lib/checkpointd")
 
 @dataclass(frozen=True)
 class Locations:
-    """The state directory, and the root of each watch by its name; all absolute, or URLs."""
+    """The state directory, and the root of each watch by its name; all absolute, or URLs.
+
+    `orders` are what `order` in `[watch.retention]` is, for the watches that have it.
+    """
 
     state_dir: Path
     roots: dict[str, Path | str]
+    orders: dict[str, OrderBy] = field(default_factory=dict)
 
 
 def find(option: Path | None) -> Path:
@@ -160,13 +167,18 @@ def locations(path: Path) -> Locations | None:
     if not isinstance(state, str | None) or not isinstance(watches, list):
         return None
     roots: dict[str, Path | str] = {}
+    orders: dict[str, OrderBy] = {}
     for watch in watches:
         name = watch.get("name") if isinstance(watch, dict) else None
         root = watch.get("path") if isinstance(watch, dict) else None
         if not (isinstance(name, str) and isinstance(root, str) and name and root):
             return None
         roots[name] = root_at(root, base)
-    return Locations(absolute(state, base) if state else default_state_dir(base), roots)
+        retention = watch.get("retention")
+        order: Any = retention.get("order") if isinstance(retention, dict) else None
+        if order in get_args(OrderBy):
+            orders[name] = order
+    return Locations(absolute(state, base) if state else default_state_dir(base), roots, orders)
 
 
 def salvage(path: Path) -> Locations:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from checkpointd.config.locate import OrderBy  # noqa: TC001 - pydantic reads it
 from checkpointd.config.section import Section
 from checkpointd.config.types import (
     Checkpoints,
@@ -128,7 +129,7 @@ class RetentionSettings(_Rules):
     keep_runs: Checkpoints = 2
     """How many runs are kept; older ones go when these have what the rules ask for."""
 
-    order: Literal["witnesses", "number", "save_time"] = "witnesses"
+    order: OrderBy = "witnesses"
     """What decides which is newer: two of number, save time and first sight, or one of them."""
 
     min_age: Duration = 3600.0

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_origin
 
+from checkpointd.config.descriptions import described_config
 from checkpointd.config.dump import DURATIONS, INLINE
 from checkpointd.config.section import section_in
 from checkpointd.config.settings import Config
@@ -49,14 +50,15 @@ class Key:
     description: str
 
 
-def keys(model: type[BaseModel] = Config, table: str = "", prefix: str = "") -> Iterator[Key]:
+def keys(model: type[BaseModel] | None = None, table: str = "", prefix: str = "") -> Iterator[Key]:
     """Yield every key of a section and of the sections in it.
 
     Args:
-        model: the section.
+        model: the section; None: all of config.toml.
         table: its header without brackets, such as `watch.verify`.
         prefix: of names in inline tables, such as `keep_best.`.
     """
+    model = described_config() if model is None else model
     schema = model.model_json_schema()
     tables = []
     for name, field in model.model_fields.items():
@@ -96,7 +98,7 @@ def header(table: str) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return a JSON Schema of config.toml: draft 7, which editors of TOML understand."""
-    schema = Config.model_json_schema(ref_template="#/definitions/{model}")
+    schema = described_config().model_json_schema(ref_template="#/definitions/{model}")
     definitions = schema.pop("$defs")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -6,6 +6,7 @@ Standard library only, Python 3.9: it is also imported in the training job's int
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 
     from checkpointd.core.format_specs import Format
 
+_SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
+"""The daemon has very many of these in memory while it plans."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, **_SLOTS)
 class Member:
     """One file of a checkpoint and its identity.
 
@@ -33,7 +37,7 @@ class Member:
     tag: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, **_SLOTS)
 class Generation:
     """One content of one checkpoint: the identity of its members, sorted by name."""
 
@@ -70,7 +74,7 @@ class Generation:
         return self.key + self.inode_key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, **_SLOTS)
 class Checkpoint:
     """One model artifact on disk and its position among others."""
 

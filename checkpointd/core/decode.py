@@ -5,7 +5,7 @@ The inverse of `checkpointd.core.encode.to_json`. Standard library only, Python 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.checkpoint import Checkpoint, Generation, Member
@@ -23,12 +23,18 @@ from checkpointd.core.verify_settings import (
     is_metric_name,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 T = TypeVar("T")
 
 
 MAX_INTEGER = 2**64
 """No whole number in a report is as large; a larger one could not be formatted or exported."""
 
+
+_NO_NUMBERS: Mapping[str, float] = {}
+"""One for all that have none: there are very many of them."""
 
 _MEMBER = ("name", "device", "inode", "size", "mtime_ns", "ctime_ns")
 
@@ -126,7 +132,7 @@ def checkpoint(data: Any) -> Checkpoint:
         series=_get(data, "series", str),
         version=_get(data, "version", str),
         step=_optional_int(data, "step"),
-        metrics=_numbers(data, "metrics"),
+        metrics=_numbers(data, "metrics") or _NO_NUMBERS,
     )
 
 

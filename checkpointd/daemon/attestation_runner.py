@@ -14,7 +14,7 @@ import structlog
 
 from checkpointd.attestation import AttestationError
 from checkpointd.core.request import End
-from checkpointd.daemon.attestation_writer import AttestationWriter, request_for
+from checkpointd.daemon.attestation_writer import AttestationWriter
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import Ledger, LedgerError
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.config import Config, WatchSettings
+    from checkpointd.core.request import Request
+    from checkpointd.daemon.attestation_reader import AttestationReader
     from checkpointd.daemon.threads import LedgerThread
-    from checkpointd.dispatch.local import LocalDispatcher
     from checkpointd.ledger import Change, Entry
 
 _CALM_SECONDS = 0.2
@@ -49,12 +50,12 @@ class AttestationRunner:
 
     Args:
         ledger: holds the verdicts.
-        dispatcher: reads the files.
+        reader: reads the files.
     """
 
-    def __init__(self, ledger: LedgerThread, dispatcher: LocalDispatcher) -> None:
+    def __init__(self, ledger: LedgerThread, reader: AttestationReader) -> None:
         self._ledger = ledger
-        self._dispatcher = dispatcher
+        self._reader = reader
         self._running: dict[str, _WatchAttester] = {}
         self._one = asyncio.Lock()
         self.problems: dict[str, str] = {}
@@ -69,9 +70,9 @@ class AttestationRunner:
         for settings in watches:
             directory = config.attestation_directory(settings)
             key_file = config.attest.key_file
-            if directory is None or key_file is None or not isinstance(settings.path, Path):
-                continue  # what is in a bucket has no files here
-            writer = AttestationWriter(directory, settings.path, roots)
+            if directory is None or key_file is None:
+                continue
+            writer = AttestationWriter(directory, str(settings.path), roots)
             watch = _WatchAttester(settings.name, key_file, writer)
             self._running[settings.name] = watch
             watch.task = asyncio.create_task(self._run(watch))
@@ -81,10 +82,21 @@ class AttestationRunner:
         if change.watch in self._running:
             self._running[change.watch].requested.set()
 
+    async def on_valid_copy(self, request: Request, copy: Request) -> None:
+        """Read the copy of what is in a bucket before it is removed, if it will be attested.
+
+        Args:
+            request: for what is in the bucket, and was found valid.
+            copy: for what is on this host.
+        """
+        was_read = bool(request.digest)  # its verdict stays, and so does its attestation
+        if request.checkpoint.watch in self._running and not was_read:
+            await self._reader.read_copy(request, copy)
+
     async def close(self) -> None:
         """Attest no more, and end the processes that read; what was attested stays."""
         await self._stop()
-        await self._dispatcher.close()
+        await self._reader.close()
 
     async def _stop(self) -> None:
         running, self._running = self._running, {}
@@ -121,7 +133,7 @@ class AttestationRunner:
     async def _attest(self, watch: _WatchAttester, entry: Entry) -> None:
         """Attest one verdict, if its content is still there; otherwise the next one follows."""
         async with self._one:
-            found = await self._dispatcher.digest(request_for(entry))
+            found = await self._reader.digest(entry)
         path = entry.checkpoint.path
         if found.get("error"):
             log.warning("not attested, tried again", path=path, error=found["error"])

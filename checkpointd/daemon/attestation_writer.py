@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from checkpointd import __version__
 from checkpointd.attestation import SUFFIX, envelope, keys, statement
 from checkpointd.attestation.digests import FileDigest, name_in_model
-from checkpointd.core.request import Request
 from checkpointd.core.text import iso
+from checkpointd.core.urls import is_url
 from checkpointd.core.verdict import Verdict
-from checkpointd.core.verify_settings import SUITE_VERSION, VerifySettings
+from checkpointd.core.verify_settings import SUITE_VERSION
 from checkpointd.daemon import published_content
 from checkpointd.daemon.publisher import prepare_directory, replace_file, writing
 
@@ -23,15 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from checkpointd.core.checkpoint import Generation
     from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
 
 VERIFIER = f"pkg:pypi/checkpointd@{__version__}"
 
 
-def request_for(entry: Entry) -> Request:
-    """The request to read the files of an entry once more."""
-    return Request(entry.checkpoint, entry.generation, VerifySettings())
+def subject_name(path: str, generation: Generation) -> str:
+    """Name what a statement is about: a file or directory; in a bucket also which content of it.
+
+    There it is the URL, `#`, and what the store calls the object's content; for several objects the
+    key of the generation, which covers what it calls each of them.
+    """
+    if not is_url(path):
+        return os.path.basename(path)
+    members = generation.members
+    return f"{path}#{members[0].tag if len(members) == 1 else generation.key}"
 
 
 class AttestationWriter:
@@ -39,13 +47,13 @@ class AttestationWriter:
 
     Args:
         directory: where its attestations are.
-        root: of the watch.
+        root: of the watch; a URL for a bucket.
         roots: all watched directories, in which nothing is ever written.
     """
 
-    def __init__(self, directory: Path, root: Path, roots: Iterable[Path]) -> None:
+    def __init__(self, directory: Path, root: str, roots: Iterable[Path]) -> None:
         self._directory = directory
-        self._root = str(root)
+        self._root = root
         self._roots = tuple(roots)
         self._written: dict[str, str] | None = None
 
@@ -94,14 +102,12 @@ class AttestationWriter:
         """
         key = keys.read_private(str(key_file))
         path, rows = entry.checkpoint.path, found["files"]
-        files = [
-            FileDigest(
-                name_in_model(path, row["name"], alone=len(rows) == 1), row["size"], row["sha256"]
-            )
-            for row in rows
-        ]
+        alone = len(rows) == 1
+        names = {row["name"]: name_in_model(path, row["name"], alone=alone) for row in rows}
+        files = [FileDigest(names[row["name"]], row["size"], row["sha256"]) for row in rows]
+        tags = {names[m.name]: m.tag for m in entry.generation.members if m.name in names}
         payload = statement.write(
-            os.path.basename(path),
+            subject_name(path, entry.generation),
             files,
             report.shown,
             verifier=VERIFIER,
@@ -117,6 +123,7 @@ class AttestationWriter:
                 "checks": {check.name: str(check.outcome) for check in report.checks},
                 "environment": dict(report.facts.environment),
                 "token": published_content.token(entry),
+                **({"objects": tags} if is_url(path) else {}),
             },
         )
         name = self._name(entry)

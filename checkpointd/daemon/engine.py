@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.dispatch.fleet.dispatcher import FleetDispatcher
 from checkpointd.dispatch.local import LocalDispatcher
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def make_dispatcher(
     """
     if not is_fleet(config):
         return LocalDispatcher(config.worker, scratch, metrics.worker_exit)
+    from checkpointd.dispatch.fleet.dispatcher import FleetDispatcher  # takes memory and time
+
     return FleetDispatcher(
         config.dispatch, config.worker, scratch, on_change, lambda: metrics.worker_exit("lost")
     )

@@ -57,8 +57,8 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.digest_of, entry.path, entry.generation)
 
     def entries(self, watch: str | None = None) -> list[Entry]:
-        """All entries of a watch."""
-        return self._ledger.wait(Ledger.entries, watch)
+        """All entries of a watch, in no order."""
+        return self._ledger.wait(Ledger.entries, watch, is_sorted=False)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """What was known of a watch and is gone or in the trash."""

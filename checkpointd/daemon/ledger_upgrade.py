@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from checkpointd.ledger import Ledger, LedgerError
+from checkpointd.ledger import Change, ChangeKind, Ledger, LedgerError
 
 if TYPE_CHECKING:
+    from checkpointd.daemon.changes import ChangeFeed
     from checkpointd.daemon.threads import LedgerThread
 
 _AT_START = 500
@@ -33,10 +34,12 @@ class LedgerUpgrade:
 
     Args:
         ledger: the ledger.
+        feed: passes on that every watch can be planned, as soon as that is so.
     """
 
-    def __init__(self, ledger: LedgerThread) -> None:
+    def __init__(self, ledger: LedgerThread, feed: ChangeFeed) -> None:
         self._ledger = ledger
+        self._feed = feed
         self.done = asyncio.Event()
 
     async def begin(self) -> None:
@@ -57,6 +60,7 @@ class LedgerUpgrade:
                 count += added
                 await asyncio.sleep(_CALM_SECONDS)
             self.done.set()
+            self._feed.emit([Change(ChangeKind.AVAILABILITY, "")])
             seconds = round(time.monotonic() - began, 1)
             log.info("the ledger is up to date", reports=count + added, seconds=seconds)
         await asyncio.Event().wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import structlog
 
 from checkpointd import config as configuration
 from checkpointd.config.service_place import ServicePlace, publish_place
+from checkpointd.daemon.memory import limit_unused_memory, release_unused_memory
 from checkpointd.daemon.service import Service, StartError
 from checkpointd.observe import logs
+from checkpointd.retention.collector import paused_collector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,13 +42,16 @@ async def serve(path: Path, config: Config) -> int:
 
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     try:
-        await service.start()
+        with paused_collector():
+            await service.start()
         _publish_place(path, config)
         loop.add_signal_handler(signal.SIGHUP, reload)
     except StartError as error:
         log.error("cannot start", error=str(error))
         await service.stop()
         return _UNAVAILABLE
+    gc.freeze()  # the collector need not go through all that was imported again and again
+    release_unused_memory()
     await service.stopping.wait()
     fault = service.fault()
     if fault is not None:
@@ -79,6 +85,7 @@ def run(path: Path) -> int:
     Raises:
         ConfigError: the config is wrong.
     """
+    limit_unused_memory()
     path = path.absolute()
     config = configuration.load(path)
     logs.configure(config.daemon.log_format, config.daemon.log_level)

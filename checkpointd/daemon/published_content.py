@@ -25,9 +25,9 @@ from checkpointd.retention.state_orders import saving_orders_beside
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from checkpointd.config.locate import OrderBy
     from checkpointd.core.report import Report
     from checkpointd.ledger import Entry
-    from checkpointd.retention.series_order import OrderBy
 
 FORMAT_VERSION = 1
 """Raised when a reader of the version before could not understand a verdict file."""

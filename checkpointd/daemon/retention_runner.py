@@ -15,6 +15,7 @@ from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
+from checkpointd.daemon.memory import drop
 from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
@@ -208,12 +209,16 @@ class RetentionRunner:
                 await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
-                pause = max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds)
-                if any(decision.rule == "min_age" for decision in planned.decisions):
-                    pause = min(pause, policy.min_age)
-                watch.due = began + min(pause, _PLAN_SECONDS_MOST)
+                is_any_young = any(decision.rule == "min_age" for decision in planned.decisions)
+                most = (
+                    min(policy.min_age, _PLAN_SECONDS_MOST) if is_any_young else _PLAN_SECONDS_MOST
+                )
+                watch.due = began + min(max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds), most)
             if not is_locked:
                 await self._copy(watch, planned)
+            decisions = list(planned.decisions)
+            del planned, removals
+            await asyncio.to_thread(drop, decisions)
         if policy.mode != "off":
             await self._expire(watch)
         await watch.measure()

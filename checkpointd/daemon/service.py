@@ -16,6 +16,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon import engine, replicator, retention_runner, status_cache
 from checkpointd.daemon.active_config import ActiveConfig
 from checkpointd.daemon.api_source import ApiSource
+from checkpointd.daemon.attestation_reader import AttestationReader
 from checkpointd.daemon.attestation_runner import AttestationRunner
 from checkpointd.daemon.changes import ChangeFeed
 from checkpointd.daemon.config_file import FileDifference, compare
@@ -90,7 +91,7 @@ class Service:
         self._side_tasks = SideTasks()
         self._feed = ChangeFeed()
         self._ledger = LedgerThread(self._feed.emit)
-        self._upgrade = LedgerUpgrade(self._ledger)
+        self._upgrade = LedgerUpgrade(self._ledger, self._feed)
         self._runtimes = Runtimes()
         self._watches = Watches(self._runtimes)
         self._metrics = Metrics(lambda: self._status.snapshot())  # noqa: PLW0108 - made below
@@ -143,9 +144,8 @@ class Service:
             self._upgrade.done,
         )
         self._publishing = PublishRunner(self._ledger)
-        self._attesting = AttestationRunner(
-            self._ledger, engine.local_of(self._dispatcher, config, self._scratch)
-        )
+        reader = engine.local_of(self._dispatcher, config, self._scratch)
+        self._attesting = AttestationRunner(self._ledger, AttestationReader(reader, self._staging))
         self._replicating = Replicator(self._ledger, self._watches, self._metrics, self._retention)
         self._manager = WatchManager(
             self._watches,
@@ -197,6 +197,7 @@ class Service:
         self._feed.subscribe(self._retention.on_change, retention_runner.CHANGES)
         self._feed.subscribe(self._publishing.on_change)
         self._feed.subscribe(self._attesting.on_change, {ChangeKind.VERDICT})
+        self._staging.on_valid_copy = self._attesting.on_valid_copy
         self._feed.subscribe(self._replicating.on_change, replicator.CHANGES)
         self._feed.subscribe(self._hooks.on_change, {ChangeKind.VERDICT, ChangeKind.TRASHED})
         add_problem_sources(
@@ -305,12 +306,12 @@ class Service:
                 return
             self._health.supervisor_runs()
             self._supervisor.check()
-            status = self._status.build()
-            if status.line != last_line:
-                self._notifier.status(status.line)
-                last_line = status.line
+            line = self._status.line()
+            if line != last_line:
+                self._notifier.status(line)
+                last_line = line
             now, interval = time.monotonic(), self._notifier.watchdog_interval
-            if interval is not None and now >= due and status.healthy:
+            if interval is not None and now >= due and self._health.check().healthy:
                 self._notifier.watchdog()
                 due = now + interval
 

@@ -20,19 +20,19 @@ from checkpointd.core.remove_tree import remove_tree
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.text import size as size_text
 from checkpointd.core.urls import is_url
+from checkpointd.core.verdict import Verdict
+from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.dispatch.private_copy import answer_for_original
 from checkpointd.formats import generation_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
     from checkpointd.core.check_result import CheckResult
-    from checkpointd.core.checkpoint import Generation
     from checkpointd.core.format_specs import Format
-    from checkpointd.core.verify_settings import VerifySettings
     from checkpointd.dispatch import Dispatcher
 
 
@@ -43,7 +43,8 @@ class StagingError(Exception):
 class StagingDispatcher:
     """A `Dispatcher` that takes URLs as well as paths.
 
-    `problems` are the sentences about what cannot be copied now, by URL.
+    `problems` are the sentences about what cannot be copied now, by URL. `on_valid_copy` is called
+    with the request for what was found valid, and with that for its copy, which is still there.
 
     Args:
         dispatcher: verifies what is on the local disk.
@@ -53,6 +54,7 @@ class StagingDispatcher:
 
     def __init__(self, dispatcher: Dispatcher, directory: Path, budget: int | str) -> None:
         self.problems: dict[str, str] = {}
+        self.on_valid_copy: Callable[[Request, Request], Awaitable[None]] | None = None
         self._dispatcher = dispatcher
         self._directory = directory
         self._budget = budget
@@ -70,11 +72,12 @@ class StagingDispatcher:
         if not is_url(request.checkpoint.path):
             return await self._dispatcher.verify(request, on_check)
         try:
-            async with self._copied(request.checkpoint, request.generation) as (path, made):
-                checkpoint = replace(request.checkpoint, path=path)
-                local = replace(request, checkpoint=checkpoint, generation=made, copied=False)
-                answer = await self._dispatcher.verify(local, on_check)
-                return answer_for_original(answer, request, path)
+            async with self.copied(request) as copy:
+                answer = await self._dispatcher.verify(copy, on_check)
+                report = answer.report
+                if report is not None and report.verdict is Verdict.VALID and self.on_valid_copy:
+                    await self.on_valid_copy(request, copy)
+                return answer_for_original(answer, request, copy.checkpoint.path)
         except ObjectChangedError as error:
             return Answer(End.SUPERSEDED, f"{error.strerror}.")
 
@@ -86,21 +89,24 @@ class StagingDispatcher:
             generation = await asyncio.to_thread(
                 lambda: generation_of(path, fmt, BucketStorage(path))
             )
-            async with self._copied(Checkpoint(path, fmt), generation) as (copy, _):
-                return {**await self._dispatcher.inspect(copy, fmt), "path": path}
+            request = Request(Checkpoint(path, fmt), generation, VerifySettings())
+            async with self.copied(request) as copy:
+                return {**await self._dispatcher.inspect(copy.checkpoint.path, fmt), "path": path}
         except (OSError, StagingError) as error:
             return {"error": str(getattr(error, "strerror", None) or error)}
 
     @contextlib.asynccontextmanager
-    async def _copied(
-        self, checkpoint: Checkpoint, generation: Generation
-    ) -> AsyncIterator[tuple[str, Generation]]:
-        """Copy a generation while it is used.
+    async def copied(self, request: Request) -> AsyncIterator[Request]:
+        """Copy the generation of a request from its bucket, as long as it is used.
+
+        Yields:
+            The same request for the copy.
 
         Raises:
             ObjectChangedError: it is not the one in the bucket any more.
             StagingError: it cannot be copied.
         """
+        checkpoint, generation = request.checkpoint, request.generation
         url, size = checkpoint.path, generation.size_bytes
         stopped = threading.Event()
         async with self._reserved(url, size):
@@ -110,7 +116,7 @@ class StagingDispatcher:
                 try:
                     directory = await disk(self._make_directory)
                     client = await disk(lambda: BucketStorage(url).client)
-                    copy = await disk(
+                    path, made = await disk(
                         stage, client, checkpoint, generation, directory, stopped.is_set
                     )
                 except ObjectChangedError:
@@ -119,7 +125,8 @@ class StagingDispatcher:
                 except OSError as error:
                     raise self._failed(url, f"{error.strerror or error}") from None
                 self.problems.pop(url, None)
-                yield copy
+                copy = replace(checkpoint, path=path)
+                yield replace(request, checkpoint=copy, generation=made, copied=False)
             finally:
                 stopped.set()
                 disk.close()

@@ -20,6 +20,7 @@ from checkpointd.observe.status import (
     QueueStatus,
     WatchStatus,
     WorkerStatus,
+    status_line,
 )
 
 if TYPE_CHECKING:
@@ -112,8 +113,9 @@ class StatusBuilder:
         )
 
     def line(self) -> str:
-        """One line for `systemctl status`."""
-        return self.build().line
+        """One line for `systemctl status`: it is asked every second."""
+        counts = [self.cache.counts(name) for name in self.watches]
+        return status_line(counts, len(self.work) + len(self.work.running), self.active.error)
 
     def engine(self) -> EngineStatus:
         """Who verifies."""

@@ -166,6 +166,7 @@ class DiskThread:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+                del result  # it may be large, and the next call a long time away
             del call, future, function
         self._end.set_result(None)
 

@@ -9,6 +9,7 @@ from checkpointd.core.check_result import CheckResult, Outcome, failed, skipped
 from checkpointd.core.expansion import most_unpacked
 from checkpointd.core.format_specs import Format
 from checkpointd.core.loader_specs import NOTHING_LOADED, why_nothing_loads
+from checkpointd.core.reasons.general import GENERAL
 from checkpointd.core.suite import CHECKS, NEEDED_TO_LOAD, REASONS, SPECS, SWITCHED_OFF
 from checkpointd.dispatch.out_of_memory import evidence
 
@@ -177,6 +178,7 @@ def lost_checks(
     it was not done.
     """
     word = ended_in.reason.partition(".")[2]
+    word = word if word in GENERAL else "environment"  # `not_run` is a reason of inference alone
     return [
         CheckResult(
             check.name,

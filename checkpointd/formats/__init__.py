@@ -7,6 +7,9 @@ a child process. Standard library only, Python 3.9; nothing is ever written, loc
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from checkpointd.core.lazy_names import importer_of
 from checkpointd.formats.facts import (
     Candidate,
     FormatError,
@@ -14,14 +17,18 @@ from checkpointd.formats.facts import (
     ProbeState,
     Recognised,
 )
-from checkpointd.formats.locating import locate
 from checkpointd.formats.members import member_path
 from checkpointd.formats.names import is_left_out
-from checkpointd.formats.order import has_followed
-from checkpointd.formats.probing import probe
 from checkpointd.formats.recognise import generation_of, recognise
 from checkpointd.formats.storage import LOCAL, Entry, Stat, Storage
 from checkpointd.formats.temporaries import temporaries
+
+if TYPE_CHECKING:
+    from checkpointd.formats.locating import locate
+    from checkpointd.formats.order import has_followed
+    from checkpointd.formats.probing import probe
+
+_MODULE = {"has_followed": "order", "locate": "locating", "probe": "probing"}
 
 __all__ = [
     "LOCAL",
@@ -42,3 +49,5 @@ __all__ = [
     "recognise",
     "temporaries",
 ]
+
+__getattr__ = importer_of(__name__, _MODULE)

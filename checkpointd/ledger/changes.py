@@ -41,7 +41,10 @@ class ChangeKind(enum.StrEnum):
     """A checkpoint was copied to a bucket, or copies were looked for there."""
 
     AVAILABILITY = "availability"
-    """A watch came up or went down, hangs or answers again. The ledger never emits this one."""
+    """A watch came up or went down, hangs or answers again; the watch is empty if that may be any.
+
+    The ledger never emits this one.
+    """
 
 
 @dataclass(frozen=True)

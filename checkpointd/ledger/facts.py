@@ -55,8 +55,9 @@ def first_saved_at(saved_at: float, original: Earlier | None) -> float:
 
     The earlier one: a copy is later, and a time that was corrected is earlier. 0 is no time.
     """
-    times = (saved_at,) if original is None else (saved_at, original.saved_at)
-    return min((at for at in times if at > 0), default=saved_at)
+    if original is None:
+        return saved_at
+    return min((at for at in (saved_at, original.saved_at) if at > 0), default=saved_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -24,6 +26,7 @@ from checkpointd.ledger.schema import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "ledger.sqlite"
@@ -111,20 +114,50 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            check_file(connection)
+            is_current = connection.execute("PRAGMA user_version").fetchone()[0] == version
+            if not is_current:
+                check_file(connection)
             _check_header(connection, path)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
         migrate(connection, path, version)
         try:
-            check_schema(connection, version)
-            check_rows(connection, version)
+            with _file_checked(path) if is_current else contextlib.nullcontext():
+                check_schema(connection, version)
+                check_rows(connection, version)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _file_checked(path: Path) -> Iterator[None]:
+    """Have SQLite check the structure of the file meanwhile: that takes long, and no Python.
+
+    Raises:
+        BrokenLedgerError: it is damaged.
+        sqlite3.Error: it cannot be read.
+    """
+    errors = list[Exception]()
+
+    def check() -> None:
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+                check_file(connection)
+        except (sqlite3.Error, BrokenLedgerError) as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=check, name="ledger-check")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _check_header(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import policies, rows, trashes
@@ -59,10 +60,13 @@ class Reader(SeriesReader):
         states: Collection[State] | None = None,
         limit: int | None = None,
         below: Collection[str] = (),
+        *,
+        is_sorted: bool = True,
     ) -> list[Entry]:
         """Entries, newest saved first; without `states` those that are at their path now.
 
-        With `below` only those that are one of these directories, or inside one.
+        With `below` only those that are one of these directories, or inside one. Very many are read
+        four times as fast in the order of the file (`is_sorted`).
         """
         where, values = ["1"], list[Any]()
         if watch is not None:
@@ -85,6 +89,8 @@ class Reader(SeriesReader):
                 top = directory.rstrip(b"/")
                 values += [directory, top + b"/", top + b"0"]
             order = f"ORDER BY +{order.removeprefix('ORDER BY ')}"
+        elif not is_sorted:
+            where, order = [f"+{one}" for one in where], "ORDER BY c.id LIMIT ?"
         values.append(-1 if limit is None else limit)
         return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
 
@@ -199,22 +205,22 @@ class Reader(SeriesReader):
         The identity is empty where the content still needs a verdict, so that the watch reports it;
         only there is known for how long it has been there.
         """
-        ages, labels = self.ages(), dict[bytes, str]()
-        found = self._rows(
+        ages, labels, recorded = self.ages(), dict[bytes, str](), dict[str, RecordedPath]()
+        found = self._each_row(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
             "THEN generation ELSE '' END, key, seen "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
-        return {
-            rows.path_text(path): RecordedPath(
-                _identity(generation),
-                labels.get(series) or labels.setdefault(series, rows.text_of(series)),
-                "" if generation else key,
-                0.0 if generation else ages.age(seen),
-            )
-            for path, series, generation, key, seen in found
-        }
+        with contextlib.closing(found):
+            for path, series, generation, key, seen in found:
+                label = labels.get(series) or labels.setdefault(series, rows.text_of(series))
+                recorded[rows.path_text(path)] = (
+                    RecordedPath(_identity(key, generation), label)
+                    if generation
+                    else RecordedPath("", label, key, ages.age(seen))
+                )
+        return recorded
 
     def counts(self) -> dict[str, dict[State, int]]:
         """How many checkpoints each watch has in each state but `gone`."""
@@ -336,8 +342,9 @@ def _checkpoint(text: str) -> Checkpoint | None:
         return None
 
 
-def _identity(generation: str) -> str:
+def _identity(key: str, generation: str) -> str:
+    """The identity of a generation that is stored with its key; empty if it is damaged."""
     try:
-        return rows.load_generation(generation).identity if generation else ""
+        return key + rows.load_generation(generation).inode_key
     except (ValueError, RecursionError):
         return ""

@@ -43,6 +43,10 @@ _VERDICTS = (State.VALID, State.INVALID, State.INCONCLUSIVE)
 _SAVED = "MIN(c.saved_at, c.seen)"
 _PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
 
+_TOTALS = (
+    f"MAX(seen), SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END), "
+    f"SUM(state NOT IN ({_ABSENT})) FROM checkpoints WHERE state != 'unknown'"
+)
 _SUMMARY = (
     f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step, "  # noqa: S608 - our own names
     f"{SUMMARY} FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {WITH_SUMMARY}"
@@ -55,11 +59,14 @@ class SeriesReader(RowReader):
     def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
         """Every series of every watch at a glance, or those that `only` names and that exist."""
         if only is None:
-            only = [
-                (watch, rows.text_of(series))
-                for watch, series in self._rows("SELECT DISTINCT watch, series FROM checkpoints")
-            ]
-        return [summary for one in only if (summary := self._summary(*one)) is not None]
+            found = self._rows(f"SELECT watch, series, {_TOTALS} GROUP BY watch, series")
+            return [self._summary((watch, series), *totals) for watch, series, *totals in found]
+        keys = [(watch, rows.encode(series)) for watch, series in only]
+        totals_of = [
+            (key, self._rows(f"SELECT {_TOTALS} AND watch = ? AND series = ?", key)[0])
+            for key in keys
+        ]
+        return [self._summary(key, *totals) for key, totals in totals_of if totals[0] is not None]
 
     def series_reports(
         self, watch: str, series: str, limit: int
@@ -97,16 +104,7 @@ class SeriesReader(RowReader):
             self._to_summary(*after[0]) if after else None,
         )
 
-    def _summary(self, watch: str, series: str) -> SeriesSummary | None:
-        key = (watch, rows.encode(series))
-        ((seen, size, count),) = self._rows(
-            f"SELECT MAX(seen), SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END), "  # noqa: S608 - our own states
-            f"SUM(state NOT IN ({_ABSENT})) "
-            "FROM checkpoints WHERE watch = ? AND series = ? AND state != 'unknown'",
-            key,
-        )
-        if seen is None:
-            return None
+    def _summary(self, key: tuple[str, bytes], seen: float, size: int, count: int) -> SeriesSummary:
         latest = time.time() + _CLOCK_SKEW
         last_valid, step = self._last_valid(key, latest)
         newest = self._newest(key, _ON_DISK, latest)
@@ -124,8 +122,8 @@ class SeriesReader(RowReader):
         )
         facts, metrics = self._newest_facts(key, verified)
         return SeriesSummary(
-            watch=watch,
-            series=series,
+            watch=key[0],
+            series=rows.text_of(key[1]),
             last_seen=seen,
             last_valid=last_valid,
             last_valid_step=step,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,8 @@ from checkpointd.observe.replication_status import ReplicationStatus
 from checkpointd.observe.sandbox import SandboxStatus, WorkerSandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from checkpointd.ledger import Entry
 
 T = TypeVar("T")
@@ -218,10 +221,8 @@ class DaemonStatus:
     @property
     def line(self) -> str:
         """One line for `systemctl status`."""
-        counts = [f"{self.count(state)} {state}" for state in ("valid", "invalid", "inconclusive")]
-        waiting = f"{self.queue.length + len(self.verifying)} waiting"
-        failed = ["last reload failed, the old config stays"] if self.config_error else []
-        return ", ".join([*counts, waiting, *failed])
+        counts = [watch.counts for watch in self.watches]
+        return status_line(counts, self.queue.length + len(self.verifying), self.config_error)
 
     def to_public(self) -> dict[str, Any]:
         """The object of `/api/v1/status` and of `status --json`."""
@@ -235,6 +236,22 @@ class DaemonStatus:
     def from_public(cls, public: Any) -> DaemonStatus:
         """Read such an object; a key that another version does not send has its default."""
         return _object(cls, public if isinstance(public, dict) else {})
+
+
+def status_line(counts: Iterable[Mapping[str, int]], waiting: int, config_error: str) -> str:
+    """Return one line for `systemctl status`.
+
+    Args:
+        counts: how many checkpoints each watch has in each state.
+        waiting: how many wait or are being verified.
+        config_error: why the last config could not be used.
+    """
+    total = Counter[str]()
+    for one in counts:
+        total.update(one)
+    known = [f"{total[state]} {state}" for state in ("valid", "invalid", "inconclusive")]
+    failed = ["last reload failed, the old config stays"] if config_error else []
+    return ", ".join([*known, f"{waiting} waiting", *failed])
 
 
 def _object(kind: type[T], value: dict[str, Any]) -> T:

@@ -25,7 +25,7 @@ from checkpointd.retention_rules.table import KEEP_RUNS
 if TYPE_CHECKING:
     from checkpointd.config import RetentionSettings, WatchSettings
     from checkpointd.retention.decision import Decision
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 NOT_CONFIRMED = "not_confirmed"
 MANY_REMOVALS = "many_removals"

@@ -11,7 +11,7 @@ from checkpointd.retention.holds import OLDER_RUNS
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 _SHOWN_SECONDS = 3600.0
 """What was shown longer ago than this is forgotten."""

@@ -5,7 +5,9 @@ To add one: write a function that returns the reason, or "" if there is none, an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import exact_duration
@@ -31,6 +33,13 @@ _WITHOUT_VERDICT = {
     State.UNKNOWN: "its format is not one that checkpointd knows",
     State.SUPERSEDED: "it changed while it was verified",
 }
+
+
+_TO_KEEP = re.compile(
+    r"(?i)keep|keepers?|kept|pinned|preserved?|archived?|archives|milestones?"
+    r"|do[-_ ]?not[-_ ]?(?:delete|remove)|don'?t[-_ ]?(?:delete|remove)"
+)
+"""Directories below the root to which people move what is to stay."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,11 @@ class Situation:
     alone: frozenset[int] = frozenset()
     served: frozenset[int] = frozenset()
     eligible: Container[int] = ()
+
+    @cached_property
+    def first_seen_lately(self) -> str:
+        """Why what was first seen less than `min_age` ago stays."""
+        return f"it was first seen less than {exact_duration(self.policy.min_age)} ago (min_age)"
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,21 @@ def _served(entry: Entry, situation: Situation) -> str:
     if entry.id in situation.served:
         return "TensorFlow Serving serves it: it is the highest version of its directory"
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _directory_to_keep(directory: str) -> str:
+    return next((part for part in directory.split("/") if _TO_KEEP.fullmatch(part)), "")
+
+
+def _put_away(entry: Entry, _: Situation) -> str:
+    kept = _directory_to_keep(entry.checkpoint.series.rpartition("/")[0])
+    if not kept:
+        return ""
+    return (
+        f"it lies in a directory called {kept!r}, so it was put there to stay; to prune there, "
+        "give that directory a watch of its own and `exclude` it in this one"
+    )
 
 
 def _newest(entry: Entry, situation: Situation) -> str:
@@ -176,7 +205,7 @@ def _fresh(entry: Entry, situation: Situation) -> str:
     policy = situation.policy
     if seconds_since_seen(entry, situation.ages) >= policy.min_age:
         return ""
-    return f"it was first seen less than {exact_duration(policy.min_age)} ago (min_age)"
+    return situation.first_seen_lately
 
 
 def _not_replicated(entry: Entry, situation: Situation) -> str:
@@ -205,6 +234,7 @@ PROTECTIONS: tuple[Protection, ...] = (
     ),
     Protection("listed", _listed, None, lambda s: s.on_disk.references.listed),
     Protection("served", _served, None, lambda s: s.served),
+    Protection("put_away", _put_away),
     Protection("newest", _newest),
     Protection("contains", _contains, None, lambda s: s.on_disk.containing | s.on_disk.shared),
 )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import PruningLedger
     from checkpointd.retention.references import References
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.ledger import Entry
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import PruningLedger
     from checkpointd.retention.references import References
 
@@ -58,6 +58,7 @@ class PruningRound:
         self._others: dict[tuple[str, str], list[Entry]] = {}
         self._runs = {d.entry.id: d.run for d in plan.decisions}
         self._shrinking_runs = set[tuple[str, str, int]]()
+        self._alone: dict[tuple[str, str], tuple[frozenset[str], frozenset[int]]] = {}
         for decision in sorted(plan.decisions, key=lambda d: not d.keep):
             entry = decision.entry
             series = group_of(entry.checkpoint, plan.policy.group_by)
@@ -88,8 +89,7 @@ class PruningRound:
         """Why a checkpoint is in use by what refers to it now; empty if it is not."""
         if references.link_errors:
             return f"a directory of `links` cannot be searched: {references.link_errors[0]}"
-        series = self._series[group_of(entry.checkpoint, self.policy.group_by)]
-        if references.is_named(entry) or entry.id in alone_in_named(series, references):
+        if references.is_named(entry) or entry.id in self._alone_in_named(entry, references):
             return "a `checkpoint` state file, a config or a symbolic link names it now"
         if references.is_listed(entry) and not self.policy.prune_listed:
             return "its job's `checkpoint` state file lists it now"
@@ -97,6 +97,15 @@ class PruningRound:
         if unreadable is not None and entry.checkpoint.format is Format.TF_CHECKPOINT:
             return f"the state file {unreadable.path!r} cannot be read: {unreadable.reason}"
         return ""
+
+    def _alone_in_named(self, entry: Entry, references: References) -> frozenset[int]:
+        """Those of its series that are the only one in a directory that is named now: their ids."""
+        series = group_of(entry.checkpoint, self.policy.group_by)
+        paths, found = self._alone.get(series, (None, frozenset[int]()))
+        if paths != references.paths:
+            found = alone_in_named(self._series[series], references)
+            self._alone[series] = references.paths, found
+        return found
 
     def others(self, entry: Entry) -> Iterator[Entry]:
         """The valid ones of the same run that are not being removed, kept ones first.

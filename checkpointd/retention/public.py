@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.retention.summary import summarize
 
 if TYPE_CHECKING:
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.removal import Removal
 
 

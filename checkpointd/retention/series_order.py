@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
 from checkpointd.ledger.facts import ABSENT, first_saved_at
@@ -28,13 +28,11 @@ from checkpointd.retention.saving_order import SavingOrders, saved_before
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from checkpointd.config.locate import OrderBy
     from checkpointd.ledger import DepartedCheckpoint, Entry
     from checkpointd.retention.groups import GroupBy, SeriesKey
     from checkpointd.retention.save_numbers import Number
     from checkpointd.retention.saving_order import ListedSeries, SavingOrder
-
-    OrderBy = Literal["witnesses", "number", "save_time"]
-    """What decides which checkpoint is newer: two witnesses that agree, or one of them alone."""
 
 
 @dataclass(frozen=True)

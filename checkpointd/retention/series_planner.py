@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     """The reasons of each rule by checkpoint, with the rule's name."""
 
 
+_MOST_REASONS = 10_000
 _IF_STARTED_AGAIN = ", if a job was started again while its clock was behind"
 
 
@@ -65,6 +66,13 @@ class PolicyRules:
         counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
         self.asked = max(policy.keep_min_valid, *counts, 1)
         """So many must a run have before older ones may go for it."""
+        self._reasons: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def shared(self, reasons: tuple[str, ...]) -> tuple[str, ...]:
+        """The same reasons, in memory once: very many checkpoints may have the same ones."""
+        if len(self._reasons) > _MOST_REASONS:
+            self._reasons.clear()
+        return self._reasons.setdefault(reasons, reasons)
 
     def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
         """Why rules that keep cannot be evaluated for a series."""
@@ -200,7 +208,7 @@ class SeriesPlanner:
         run = self._order.run[entry.id]
         reasons = self._reasons_to_keep(entry)
         if reasons:
-            texts = tuple(text for _, text in reasons)
+            texts = self._rules.shared(tuple(text for _, text in reasons))
             may_go = not self._holds and yields(label for label, _ in reasons)
             return Decision(entry, True, texts, reasons[0][0], may_go, run)
         if self._holds:

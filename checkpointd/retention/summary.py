@@ -13,7 +13,7 @@ from checkpointd.retention.holds import NUMBERS_UNREAD
 if TYPE_CHECKING:
     from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 _NOT_YET = "min_age"
 _UNUSABLE = "trash_unusable"

@@ -16,7 +16,7 @@ from checkpointd.retention.vault import Vault, copies_to_keep, too_many
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.ledger import PolicyRecords
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
 
 TRASH_UNUSABLE = "trash_unusable"
 VAULT_LOWERED = "vault_lowered"

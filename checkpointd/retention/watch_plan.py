@@ -15,7 +15,7 @@ from checkpointd.retention.evaluation import CurrentEvaluation
 from checkpointd.retention.files import is_shared, sameness_of
 from checkpointd.retention.limits import FileSystem
 from checkpointd.retention.open_files import OpenFiles
-from checkpointd.retention.plan import RetentionPlan, plan
+from checkpointd.retention.planning import RetentionPlan, plan
 from checkpointd.retention.reference_index import ReferenceIndex
 from checkpointd.retention.replication import without_copy
 from checkpointd.retention.root.inspection import RootView, view_root

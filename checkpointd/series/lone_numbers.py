@@ -20,11 +20,11 @@ from checkpointd.series.templates import by_template, compile_template
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_DATE = (
+DATE = (
     r"(?:19|20)[0-9]{2}(?P<between>[-_.]?)[01][0-9](?P=between)[0-3][0-9]"
     r"(?:[-_T. ]?[0-2][0-9][-_:.h]?[0-5][0-9](?:[-_:.m]?[0-5][0-9])?(?![0-9]))?"
 )
-_VARIES = re.compile(rf"(?<![0-9.])(?:(?P<date>{_DATE})|[0-9]+)(?![0-9])")
+_VARIES = re.compile(rf"(?<![0-9.])(?:(?P<date>{DATE})|[0-9]+)(?![0-9])")
 
 _MIN_NAMES = 4
 """Fewer may as well be a few models."""

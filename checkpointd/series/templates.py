@@ -1,8 +1,9 @@
 """File name templates of the config: which of their fields vary within a series.
 
 `{step}`, `{epoch}` and `{batch}` do, and the values of metrics; a template without one of the
-three may name what varies `{version}`, `{date}`, `{time}` or `{timestamp}`. Every other field,
-such as `{trial}`, tells models apart: it stays in the label of the series with its value.
+three may name what varies `{version}`, `{date}`, `{time}` or `{timestamp}`. `{saved}`, the time of
+a save, varies beside them, too. Every other field, such as `{trial}`, tells models apart: it stays
+in the label of the series with its value.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from checkpointd.series.numbers import METRIC_WORDS, step_of
 
 _COUNTERS = ("step", "epoch", "batch")
 _VERSIONS = ("version", "date", "time", "timestamp")
+SAVED = "saved"
 
 _FLOAT = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?nan|[-+]?inf"
 
@@ -82,7 +84,7 @@ def compile_template(template: str) -> Template:
     return Template(
         re.compile(pattern + r"\Z"),
         tuple(fields),
-        counters or frozenset(fields).intersection(_VERSIONS),
+        (counters or frozenset(fields).intersection(_VERSIONS)) | ({SAVED} & frozenset(fields)),
         frozenset(name for name, spec in specs.items() if _may_be_metric(name, spec)),
         "/" in template,
     )
@@ -119,7 +121,7 @@ def by_template(relative: str, template: Template) -> ParsedName | None:
 def _field_pattern(name: str, spec: str) -> str:
     """What a field matches: what counts is a number, so that `ckpt-best` is another series."""
     kind = spec[-1:]
-    if name in _VERSIONS and not kind:
+    if (name in _VERSIONS or name == SAVED) and not kind:
         return r"[^/]*?[0-9][^/]*?"
     if kind == "d" or name in _COUNTERS:
         return r" *[-+]?[0-9]+"
@@ -135,7 +137,7 @@ def is_metric(field: str) -> bool:
 
 def is_free(field: str) -> bool:
     """Whether a field tells models apart, whatever its format."""
-    is_counter = field in _COUNTERS or field in _VERSIONS
+    is_counter = field in _COUNTERS or field in _VERSIONS or field == SAVED
     return field.isidentifier() and not is_counter and not is_metric(field)
 
 

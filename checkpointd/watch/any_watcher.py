@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checkpointd.watch.bucket_watcher import BucketWatcher
 from checkpointd.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
+    from checkpointd.watch.bucket_watcher import BucketWatcher
 
-AnyWatcher = Watcher | BucketWatcher
+    AnyWatcher = Watcher | BucketWatcher
 
 
 def watcher_class(settings: WatchSettings) -> type[Watcher | BucketWatcher]:
-    """Return the class of a watch's watcher."""
-    return BucketWatcher if settings.bucket else Watcher
+    """Return the class of a watch's watcher; that of buckets is imported for one alone."""
+    if not settings.bucket:
+        return Watcher
+    from checkpointd.watch.bucket_watcher import BucketWatcher
+
+    return BucketWatcher

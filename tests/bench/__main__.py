@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.bench import burst_rows, known_rows, scan_rows, training_rows, verdict_rows
+from tests.bench import burst_rows, fleet_rows, known_rows, scan_rows, training_rows, verdict_rows
 from tests.bench.place import Place, machine
 
 ROWS = {
     row.name: row
-    for module in (verdict_rows, scan_rows, training_rows, known_rows, burst_rows)
+    for module in (verdict_rows, scan_rows, training_rows, known_rows, burst_rows, fleet_rows)
     for row in module.ROWS
 }
 

@@ -38,7 +38,7 @@ skip = ["load", "signatures", "inference", "predictions", "resume", "evaluate"]
 """
 
 
-def _counter(daemon: Daemon, name: str) -> float:
+def counter(daemon: Daemon, name: str) -> float:
     """The sum of a counter over its labels."""
     found = re.findall(
         rf"^checkpointd_{name}(?:{{.*}})? (\S+)$", daemon.text("/metrics"), re.MULTILINE
@@ -46,7 +46,7 @@ def _counter(daemon: Daemon, name: str) -> float:
     return sum(float(value) for value in found)
 
 
-def _states(daemon: Daemon) -> dict[str, int]:
+def states(daemon: Daemon) -> dict[str, int]:
     """How many checkpoints are in each state; asked so seldom that asking costs nothing."""
     time.sleep(1)
     counts: dict[str, int] = daemon.status()["watches"][0]["counts"]
@@ -69,12 +69,12 @@ def burst(place: Place) -> Sequence[Measured]:
         began = time.monotonic()
         for n in range(count):
             (daemon.runs / str(n % directories) / f"fold_{n}.h5").write_bytes(content)
-        eventually("all to be seen", lambda: sum(_states(daemon).values()) >= count, 900)
+        eventually("all to be seen", lambda: sum(states(daemon).values()) >= count, 900)
         seen = time.monotonic() - began
-        eventually("all verdicts", lambda: _states(daemon).get("valid", 0) >= count, 1800)
+        eventually("all verdicts", lambda: states(daemon).get("valid", 0) >= count, 1800)
         verified = time.monotonic() - began
         discovered, verdicts, superseded, coalesced = (
-            _counter(daemon, f"{name}_total")
+            counter(daemon, f"{name}_total")
             for name in ("artifacts_discovered", "validations", "superseded", "coalesced")
         )
         assert (discovered, verdicts, superseded + coalesced) == (count, count, 0), discovered

@@ -20,10 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from checkpointd.core import decode
+from checkpointd.core.checkpoint import Checkpoint, Generation
+from checkpointd.core.format_specs import Format
 from checkpointd.core.reasons.general import GENERAL
+from checkpointd.core.report import Facts
+from checkpointd.core.request import Request
 from checkpointd.core.suite import REASONS
+from checkpointd.core.verify_settings import Evaluation, VerifySettings
+from checkpointd.dispatch.reports import make_report
 from tests.helpers.cli import ROOT, checkpointd, environment
 from tests.helpers.daemon import daemon_in
+from tests.helpers.fleet import as_answered
 from tests.helpers.reasons_spoiled import USER_CODE, config, spoil, without_tf_keras
 from tests.helpers.strangers import without_privileges
 
@@ -236,6 +244,23 @@ def test_a_daemon_that_knows_the_series_tells_the_reason(
     first = {"best": "best/m_step_01.keras", "served": "served/1"}
     before = shown[first.get(DAEMON[reason].partition("/")[0], "drift/m_step_01.keras")]
     assert (before["verdict"], before["reason"]) == ("valid", "")
+
+
+def test_each_counts_as_well_where_a_worker_of_a_fleet_sends_it(
+    one_shot: dict[str, dict[str, Any]], shown: dict[str, dict[str, Any]]
+) -> None:
+    """The daemon validates what comes from another host, and refuses none of them."""
+    found = [public for public in (*one_shot.values(), *shown.values()) if public["checks"]]
+    assert len(found) > len(ONE_SHOT) // 2
+    for public in found:
+        checks = [decode.check_result(check) for check in public["checks"]]
+        asked = any(check.name == "evaluate" for check in checks)
+        settings = VerifySettings(evaluate=Evaluation("user_code:score" if asked else ""))
+        fmt = Format(public["format"])
+        request = Request(Checkpoint(public["path"], fmt), Generation(()), settings)
+        report = make_report(request, Facts(format=fmt), checks, public["duration_seconds"], "")
+        assert as_answered(request, report) == report
+        assert (str(report.verdict), report.reason) == (public["verdict"], public["reason"])
 
 
 @pytest.mark.parametrize("reason", LOCKED)

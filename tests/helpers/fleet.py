@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from checkpointd.core.request import End
+from checkpointd.core.request import Answer, End
+from checkpointd.dispatch.fleet.messages import Member, encode_answer
+from checkpointd.dispatch.fleet.outcomes import judge
 from tests.helpers.daemon import eventually
 from tests.helpers.tls import pair
 
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from checkpointd.core.request import Answer
+    from checkpointd.core.report import Report
+    from checkpointd.core.request import Request
     from checkpointd.core.verdict import Verdict
     from tests.helpers.tls import Pair
 
+MEMBER = Member("0" * 32, "gpu1", 1, 1 << 30, 60.0)
 _ENVIRONMENT = {"DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES": "[]"}
 
 
@@ -201,3 +205,12 @@ def verdict_of(answer: Answer) -> tuple[Verdict, str]:
     assert answer.end is End.DONE, answer
     assert answer.report is not None
     return answer.report.verdict, answer.report.reason
+
+
+def as_answered(request: Request, report: Report) -> Report:
+    """The report that a daemon makes of what a worker sends about this one."""
+    sent = encode_answer(MEMBER.host, Answer(End.DONE, "", report)).decode()
+    found = judge(request, MEMBER, sent, report.duration_seconds)
+    assert isinstance(found, Answer), found
+    assert found.report is not None
+    return replace(found.report, finished_at=report.finished_at)

@@ -2,7 +2,8 @@
 # Runs inside a real systemd (see boot-systemd.sh): checkpointd as a stranger installs it, from the
 # wheel in the current directory, by the commands of the README. Every line `ok NAME` is a fact that
 # test_real_systemd.py asks for.
-# $1: a checkpoint to verify; $2: a file with the README's commands, one a line.
+# $1: a checkpoint to verify; $2: a file with the README's commands, one a line, and beside it what
+# the page about fleets shows.
 set -u
 PATH=/usr/local/bin:$PATH
 ok() { echo "ok $1"; }
@@ -12,6 +13,7 @@ runs=/data/runs/resnet
 waited() { for _ in $(seq 1200); do "$@" && return 0; sleep 0.1; done; return 1; }
 journal() { journalctl -u "${1:-checkpointd}" -o cat --no-pager; }
 here=$(dirname "$0")
+given=$(dirname "$2")
 
 mkdir -p $runs
 # What `pip install` would download is here already, for any venv that is made.
@@ -51,6 +53,7 @@ source "$here/reinstall.sh"
 source "$here/restart.sh"
 source "$here/instance.sh"
 source "$here/own.sh"
+source "$here/worker.sh"
 
 cp /etc/checkpointd/config.toml /tmp/good.toml
 printf '[worker]\nconcurrency = 0\n' >>/etc/checkpointd/config.toml

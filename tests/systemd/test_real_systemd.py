@@ -23,7 +23,7 @@ _PACKAGES = "/opt/checkpointd-packages"
 _FACT = re.compile(r'ok "([^"]+)"')
 FACTS = [
     fact
-    for script in ("inside", "reinstall", "restart", "instance", "own", "deb")
+    for script in ("inside", "reinstall", "restart", "instance", "own", "worker", "deb")
     for fact in _FACT.findall((HERE / f"{script}.sh").read_text(encoding="utf-8"))
 ] + ["each user gets what the manual says"]
 """What the scripts report when it holds."""
@@ -44,6 +44,8 @@ rm -f /usr/local/bin/checkpointd
 mkdir -p /etc/systemd/system/checkpointd.service.d
 # A minute of waiting for the watchdog is too long for a test.
 printf '[Service]\\nWatchdogSec=4\\n' >/etc/systemd/system/checkpointd.service.d/test.conf
+mkdir -p /etc/systemd/system/checkpointd-worker.service.d
+printf '[Service]\\nRestartSec=1\\n' >/etc/systemd/system/checkpointd-worker.service.d/test.conf
 """
 
 
@@ -61,6 +63,18 @@ def _system_python() -> str:
     if said != ours:
         pytest.skip(f"{python} is {said}, the tests run {ours}: the unit is NOT tried for real")
     return python
+
+
+def _fleet() -> dict[str, str]:
+    """What the page about fleets shows, for one host, and with what is installed here."""
+    dispatch = manual.block("toml", "paths are relative to this file")
+    scheduler = manual.block("ini", "checkpointd-scheduler.service")
+    program = "/opt/checkpointd/bin/python -m distributed.cli.dask_scheduler"
+    return {
+        "fleet-certificates": manual.block("sh", "# a certificate, there, for each host"),
+        "fleet-dispatch": dispatch.replace("scheduler.example.org", "127.0.0.1"),
+        "fleet-scheduler": scheduler.replace("/opt/checkpointd/bin/dask scheduler", program),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +149,11 @@ def test_the_commands_of_the_readme_install_a_service_that_a_real_systemd_runs(
     dependencies = next(p for p in sys.path if p.endswith("site-packages"))
     for package in packages.iterdir():
         shutil.copy(package, tmp_path)
-    commands = manual.block("sh", "python3 -m venv /opt/checkpointd")
+    commands = manual.block("sh", "\n/opt/checkpointd/bin/pip install checkpointd-*.whl")
     lines = [line.split("  #")[0].rstrip() for line in commands.splitlines()]
     (tmp_path / "commands").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, text in _fleet().items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     setup = tmp_path / "setup.sh"
     setup.write_text(_SETUP.format(packages=_PACKAGES), encoding="utf-8")
     made = tmp_path / "model"

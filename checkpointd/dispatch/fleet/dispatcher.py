@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,14 @@ from checkpointd.core.request import Answer
 from checkpointd.core.text import printable
 from checkpointd.dispatch.fleet.link import Link
 from checkpointd.dispatch.fleet.messages import Member, encode_task, member_of
-from checkpointd.dispatch.fleet.outcomes import Elsewhere, Lost, given_up, judge
+from checkpointd.dispatch.fleet.mismatches import Mismatches
+from checkpointd.dispatch.fleet.outcomes import (
+    Elsewhere,
+    Lost,
+    depends_on_host,
+    given_up,
+    judge,
+)
 from checkpointd.dispatch.fleet.placement import Tried
 from checkpointd.dispatch.fleet.roster import Roster
 from checkpointd.dispatch.local import LocalDispatcher
@@ -41,8 +47,6 @@ _SILENT_SECONDS = 20.0
 _LOST = "The worker was lost."
 _LATE_SECONDS = 120.0
 _LOOK_SECONDS = 1.0
-_MISMATCHES = 3
-"""So many checkpoints in a row look different on a host: its mount is not that of the daemon."""
 
 log = structlog.get_logger()
 
@@ -63,7 +67,6 @@ class Engine:
     message: str = "It is being connected to."
     reachable: bool = False
     seen: dict[str, tuple[Any, float]] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
 
 
 class FleetDispatcher:
@@ -87,13 +90,11 @@ class FleetDispatcher:
     ) -> None:
         self._scheduler = settings.scheduler or ""
         self._local = LocalDispatcher(worker, scratch)
-        # What is staged from a bucket is in the state directory, which no other host sees.
-        self._private = f"{scratch.parent}/"
         self._roster = Roster()
         self._attempts: dict[int, Attempt] = {}
         self._number = 0
         self._engine = Engine()
-        self._mismatches: Counter[str] = Counter()
+        self._mismatches = Mismatches()
         self._on_change = on_change
         self._on_lost = on_lost
         tls = settings.tls
@@ -116,8 +117,6 @@ class FleetDispatcher:
         self, request: Request, on_check: Callable[[CheckResult], None] | None = None
     ) -> Answer:
         """Verify one generation; see `Dispatcher`."""
-        if request.checkpoint.path.startswith(self._private):
-            return await self._local.verify(request, on_check)
         self.start()
         answer = await self._verify(request)
         if on_check is not None and answer.report is not None:
@@ -129,6 +128,7 @@ class FleetDispatcher:
         task = encode_task(request)
         lost, elsewhere = Tried(), Tried()
         reasons: list[str] = []
+        kept: Answer | None = None
         while True:
             tried = Tried(lost.members | elsewhere.members, lost.hosts | elsewhere.hosts)
             member, memory = await self._roster.place(request.generation.size_bytes, tried)
@@ -143,25 +143,35 @@ class FleetDispatcher:
                 if isinstance(result, Lost)
                 else judge(request, member, result, time.monotonic() - began)
             )
-            self._note_host(member, outcome)
-            if isinstance(outcome, Answer):
-                return outcome
-            if isinstance(outcome, Elsewhere):
-                if elsewhere.members or not self._has_other_host(member):
-                    return outcome.answer
-                elsewhere.add(member)
+            if isinstance(outcome, Lost):
+                log.warning(
+                    "no answer from a worker",
+                    path=request.checkpoint.path,
+                    host=member.host,
+                    message=outcome.message,
+                )
+                if outcome.counts:
+                    lost.add(member)
+                    reasons.append(f"{member.host}: {outcome.message}")
+                    if len(reasons) >= _TRIES:
+                        return given_up(request, outcome.word, reasons)
                 continue
-            log.warning(
-                "no answer from a worker",
-                path=request.checkpoint.path,
-                host=member.host,
-                message=outcome.message,
-            )
-            if outcome.counts:
-                lost.add(member)
-                reasons.append(f"{member.host}: {outcome.message}")
-                if len(reasons) >= _TRIES:
-                    return given_up(request, outcome.word, reasons)
+            answer = self._answer(member, request, outcome)
+            if isinstance(outcome, Answer) and not depends_on_host(outcome):
+                return answer
+            kept = kept if kept is not None and kept.report is not None else answer
+            if elsewhere.members or not self._has_other_host(member):
+                return kept
+            log.info("another host is asked", path=request.checkpoint.path, host=member.host)
+            elsewhere.add(member)
+
+    def _answer(self, member: Member, request: Request, outcome: Answer | Elsewhere) -> Answer:
+        """Return what a host answered, and note whether it sees what the daemon sees."""
+        if isinstance(outcome, Answer):
+            self._mismatches.clear(member.host)
+            return outcome
+        self._mismatches.add(member.host, request, outcome.message)
+        return outcome.answer
 
     async def _attempt(self, member: Member, memory: int, task: str) -> str | Lost:
         """Send a task to a worker, and wait for what becomes of it."""
@@ -179,20 +189,6 @@ class FleetDispatcher:
             if self._attempts.pop(number, None) is not None and not _is_answer(attempt):
                 self._link.send({"cancel": number})
         return result
-
-    def _note_host(self, member: Member, outcome: Answer | Elsewhere | Lost) -> None:
-        """Note whether a host sees what the daemon sees."""
-        host = member.host
-        if isinstance(outcome, Answer):
-            self._mismatches.pop(host, None)
-            self._engine.problems.pop(host, None)
-        elif isinstance(outcome, Elsewhere):
-            self._mismatches[host] += 1
-            if self._mismatches[host] >= _MISMATCHES:
-                self._engine.problems[host] = (
-                    f"{host} sees other files than this host does: mount the same file system at "
-                    f"the same place there. The last one: {outcome.message}"
-                )
 
     def _has_other_host(self, member: Member) -> bool:
         return any(host != member.host for host in self._roster.hosts)
@@ -242,7 +238,7 @@ class FleetDispatcher:
         """The scheduler cannot be reached: all that was handed out will be handed out again."""
         if self._engine.reachable or self._engine.message != message:
             log.warning("the scheduler does not answer", message=message)
-        self._engine = Engine(message, problems=self._engine.problems)
+        self._engine = Engine(message)
         self._roster.replace(())
         for attempt in self._attempts.values():
             if not attempt.result.done():
@@ -312,7 +308,7 @@ class FleetDispatcher:
             where = f"no worker of checkpointd is connected to {self._scheduler}"
             start = "Start checkpointd-worker.service on a host."
             return [f"No checkpoint is verified: {where}. {start}"]
-        return [self._engine.problems[host] for host in sorted(self._engine.problems)]
+        return self._mismatches.problems()
 
 
 def _is_answer(attempt: Attempt) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from checkpointd import __version__
 from checkpointd.core.check_result import failed, skipped
 from checkpointd.core.decode import DecodeError
+from checkpointd.core.reasons.reason import Basis
 from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End
-from checkpointd.core.suite import checks_of
+from checkpointd.core.suite import REASONS, checks_of
 from checkpointd.core.text import printable
+from checkpointd.core.verdict import Verdict
 from checkpointd.dispatch.fleet.answers import validated_answer
 from checkpointd.dispatch.fleet.messages import ELSEWHERE, RETURNED, decode_end
 from checkpointd.dispatch.reports import make_report
@@ -76,6 +78,20 @@ def judge(
             "install the same version on both."
         )
     return Lost(message, word="environment")
+
+
+def depends_on_host(answer: Answer) -> bool:
+    """Whether another host may come to a verdict where this one did not.
+
+    It may have the package that is missing here, more memory, or the right to read. A time-out is
+    none of these: it would last as long again.
+    """
+    report = answer.report
+    if report is None or report.verdict is not Verdict.INCONCLUSIVE:
+        return False
+    reason = REASONS.get(report.reason)
+    is_timeout = report.reason.endswith(".timeout")
+    return reason is not None and reason.basis is Basis.MACHINE and not is_timeout
 
 
 def given_up(request: Request, word: str, reasons: Sequence[str]) -> Answer:

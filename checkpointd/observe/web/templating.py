@@ -12,13 +12,15 @@ import hashlib
 import importlib.resources
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from markupsafe import Markup
 
 from checkpointd.core import text
 from checkpointd.core.suite import cure_of
+
+if TYPE_CHECKING:
+    import jinja2
 
 REFRESH_SECONDS = 10
 """How often a browser without scripts loads the page again; the script does it twice as often."""
@@ -74,6 +76,8 @@ def clock(when: float) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
+    import jinja2  # most daemons never show a page
+
     environment = jinja2.Environment(
         autoescape=True,
         finalize=_finalize,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.buckets.references import BucketReferences
     from checkpointd.retention.buckets.view import BucketView
     from checkpointd.retention.evaluation import CurrentEvaluation
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.root.inspection import RootView
     from checkpointd.retention.watch_plan import PlanningLedger
 

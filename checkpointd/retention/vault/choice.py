@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry, PolicyRecords
-    from checkpointd.retention.plan import RetentionPlan
+    from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.trash import TrashItem
 
 REPLACED = "replaced"

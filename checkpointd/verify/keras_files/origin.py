@@ -106,25 +106,22 @@ def _read(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own 
     return Origin(_text(version), configs or None, legacy, compiled)
 
 
-def windows_name(path: str) -> str:
-    r"""Find a group of weights in an archive that Keras on Windows named: `layers\dense`.
-
-    Keras 2.13 joined names as paths, and finds them again on Windows alone (keras#18528).
-
-    Returns:
-        The first such name; empty if there is none, or the archive cannot be read.
-    """
+def weight_groups(path: str) -> tuple[str, ...]:
+    """Return the outermost groups of weights in HDF5 or in an archive; none if it is neither."""
     import h5py
 
     try:
+        if h5py.is_hdf5(path):
+            with h5py.File(path, "r") as file:
+                return tuple(file)
         with (
             zipfile.ZipFile(path) as archive,
             archive.open("model.weights.h5") as member,
             h5py.File(member, "r") as file,
         ):
-            return next((name for name in file if "\\" in name), "")
+            return tuple(file)
     except (OSError, RuntimeError, KeyError, ValueError, zipfile.BadZipFile):
-        return ""
+        return ()
 
 
 def _keras_version(archive: zipfile.ZipFile) -> str:

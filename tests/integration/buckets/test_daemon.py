@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from tests.helpers.bundles import bundle
 from tests.helpers.daemon import Daemon, daemon_in, eventually
 from tests.helpers.scene import SCAN_ONLY
 from tests.helpers.watch import write_hdf5, write_keras
+from tests.unit.attestation.conftest import make_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,9 @@ log_format = "json"
 
 [web]
 listen = "127.0.0.1:0"
+
+[attest]
+key_file = "attest.key"
 
 [[watch]]
 name = "pruned"
@@ -53,6 +58,7 @@ publish = { verdict_file = true }
 def daemon(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One daemon that watches s3://…/runs, for all tests."""
     home = tmp_path_factory.mktemp("daemon")
+    make_key(home, "attest", "-algorithm", "ed25519")
     config = CONFIG.replace("URL", server.url("runs")).replace("PRUNED", server.url("pruned"))
     config = config.replace("SCAN", SCAN_ONLY) + f"verify = {{ {SCAN_ONLY} }}\n"
     with daemon_in(home, config) as running:
@@ -114,7 +120,7 @@ def test_commands_take_urls(daemon: Daemon, server: S3Server, tmp_path: Path) ->
     assert missing.returncode == 2
     assert f"{root}/missing" in missing.stderr
     checked = daemon.cli("config", "check").stdout
-    assert "warning" not in checked
+    assert "watch[1]" not in checked
     findings = daemon.cli("doctor", "roots", "--json").stdout.splitlines()
     finding = next(one for one in map(json.loads, findings) if server.url("runs") in one["message"])
     assert finding["level"] == "ok"
@@ -165,6 +171,37 @@ def test_damage_in_an_object_is_found(daemon: Daemon, server: S3Server, tmp_path
     report = daemon.cli("show", url, "--json").stdout
     assert "staging" not in report
     assert json.loads(report)["reason"] == "integrity.checksum_mismatch"
+
+
+def test_what_is_in_a_bucket_is_attested_and_read_once(
+    daemon: Daemon, server: S3Server, tmp_path: Path
+) -> None:
+    """The statement names URL and content, and holds for that content alone, wherever it is."""
+    bundle(tmp_path / "old/ckpt-3")
+    before = len(server.requests)
+    server.put_tree(tmp_path / "old", "runs/attested")
+    url = server.url("runs/attested/ckpt-3")
+    daemon.verdict(url)
+    file = daemon.home / "state/verdicts/runs/attested%2Fckpt-3.intoto.jsonl"
+    data = eventually("the attestation", lambda: file.exists() and file.read_bytes())
+    read = [one for one in server.requests[before:] if "attested/ckpt-3.data" in one]
+    assert len([one for one in read if one.startswith("GET")]) == 1, read
+    stated = json.loads(base64.b64decode(json.loads(data)["payload"]))
+    name, _, content = stated["subject"][0]["name"].partition("#")
+    assert (name, len(content)) == (url, 32)
+    assert all(stated["predicate"]["checkpointd"]["objects"].values())
+
+    gate = ("attest", "verify", "--key", str(daemon.home / "attest.pub"))
+    assert "attested (intact)" in daemon.cli(*gate, url).stdout
+    (tmp_path / "copy.intoto.jsonl").write_bytes(data)
+    named = ("--attestation", str(tmp_path / "copy.intoto.jsonl"))
+    assert daemon.cli(*gate, str(tmp_path / "old/ckpt-3"), *named).returncode == 0
+    bundle(tmp_path / "new/ckpt-3", [b"other/kernel", b"other/bias"])
+    server.put_tree(tmp_path / "new", "runs/attested")
+    stale = daemon.cli(*gate, url, *named)
+    assert (stale.returncode, "other content" in stale.stderr) == (1, True), stale
+    missing = daemon.cli(*gate, server.url("runs/attested/ckpt-9"))
+    assert (missing.returncode, "there is no such path" in missing.stderr) == (2, True), missing
 
 
 def test_what_is_written_over_while_it_is_copied_is_superseded(

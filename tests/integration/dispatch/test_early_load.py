@@ -19,6 +19,7 @@ from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 from checkpointd.worker.protocol import LOAD
 from tests.helpers.files import flip
+from tests.helpers.fleet import as_answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,10 @@ def request_for(models: Path, directory: str, name: str) -> Request:
 def test_reports_are_those_of_a_load_that_waits(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same checks in the same order, results and facts; a damaged one is loaded no further."""
+    """The same checks in the same order, results and facts; a damaged one is loaded no further.
+
+    They are the same, too, where a worker of a fleet sends them.
+    """
     size = (models / "damaged/m.keras").stat().st_size
     flip(models / "damaged/m.keras", size // 2)
     began: list[str] = []
@@ -106,6 +110,7 @@ def test_reports_are_those_of_a_load_that_waits(
                 assert early.verdict is expected, early.message
                 assert comparable(early) == comparable(waiting)
                 assert seen == seen_waiting
+                assert as_answered(request, early) == early
                 assert not any(row["busy"] for row in dispatcher.status())
         finally:
             await dispatcher.close()

@@ -102,8 +102,8 @@ def test_a_link_that_is_exchanged_while_it_is_read_is_noticed(
     assert gate(tmp_path / "linked" / PREFIX)[0] == 0
     read = digests._of_file
 
-    def swapping(path: str) -> tuple[int, str]:
-        result = read(path)
+    def swapping(path: str, blocks: digests.Blocks) -> tuple[int, str]:
+        result = read(path, blocks)
         for name, link in links.items():
             link.unlink()
             link.symlink_to(tmp_path / "bad" / name)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from checkpointd.cli.app import MODULES, modules_for
+
 HEAVY = ("tensorflow", "keras", "numpy", "h5py")
 SLOW = (*HEAVY, "rich", "pydantic", "aiohttp", "structlog", "asyncio", "platformdirs", "jinja2")
 
@@ -46,3 +48,41 @@ def test_latest_needs_no_schema(tmp_path_factory: pytest.TempPathFactory) -> Non
     found = imported(f"from checkpointd.cli.main import run\nassert run({arguments}) == 69")
     schema = {"checkpointd.config.settings", "checkpointd.config.validate"}
     assert not found & ((set(SLOW) | schema) - {"platformdirs", "pydantic"})
+
+
+def test_latest_needs_neither_the_pruner_nor_the_other_commands() -> None:
+    """Only what orders a series and compares it with the disk."""
+    found = imported("from checkpointd.cli.main import run\nassert run(['latest', '/']) in (4, 69)")
+    of_others = {"pruner", "planning", "trash", "series_planner"}
+    assert not found & {f"checkpointd.retention.{name}" for name in of_others}
+    assert [name for name in found if name.endswith("_commands")] == [
+        "checkpointd.cli.latest_commands"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["latest", "w"], ("latest_commands",)),
+        (["--config", "c.toml", "run"], ("daemon_commands",)),
+        (["--config=c.toml", "wait", "w"], ("wait_commands",)),
+        (["--config", "latest"], MODULES),
+        (["--version", "latest"], MODULES),
+        (["prune"], MODULES),
+        (["lates"], MODULES),
+        ([], MODULES),
+    ],
+)
+def test_only_a_command_that_is_clear_is_imported_alone(
+    arguments: list[str], found: tuple[str, ...]
+) -> None:
+    """What else there is must be known to answer anything else."""
+    assert modules_for(arguments) == found
+
+
+def test_the_daemon_imports_neither_rich_nor_what_few_need() -> None:
+    """They would take memory beside every training job."""
+    found = imported("import checkpointd.daemon")
+    assert not found & {"rich", "pygments", "jinja2", "checkpointd.dispatch.fleet.dispatcher"}
+    code = "import checkpointd.daemon\nimport rich.console\nimport structlog.dev"
+    assert "rich.console" in imported(code)

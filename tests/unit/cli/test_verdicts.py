@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from checkpointd.core.checkpoint import Checkpoint, Generation
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Answer, End
 from checkpointd.core.suite import REASONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def report(**more: Any) -> dict[str, Any]:
@@ -172,3 +175,20 @@ def test_what_is_no_checkpoint_has_no_verdict() -> None:
     assert public["verdict"] is None
     assert set(public) == set(report())
     assert public["message"] == "is no checkpoint: it has no layers."
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "message"),
+    [
+        ("m.tflite", b"\x1c\0\0\0TFL3", "is no checkpoint: it is a TensorFlow Lite model, which"),
+        ("m.pb", b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`."),
+        ("m.bin", b"\xff\xfe\xfd\xfc", "it is neither a SavedModel, .keras, HDF5 nor"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_what_it_is(
+    name: str, begins: bytes, message: str, tmp_path: Path
+) -> None:
+    """Whoever names a file wants to know why it has no verdict."""
+    path = tmp_path / name
+    path.write_bytes(begins)
+    assert message in no_checkpoint(str(path))["message"]

@@ -233,11 +233,15 @@ def test_the_config_is_never_taken_from_the_working_directory(
 def test_the_locations_are_those_of_the_whole_config(tmp_path: Path) -> None:
     """What is read without the schema agrees with the schema."""
     path = tmp_path / "config.toml"
-    path.write_text('[daemon]\nstate_dir = "s"\n' + watch() + '\n[[watch]]\nname="b"\npath="/b"')
+    text = '[daemon]\nstate_dir = "s"\n' + watch() + '\n[[watch]]\nname="b"\npath="/b"'
+    path.write_text(text + '\nretention.order = "number"')
     loaded, locations = config.load(path), config.locations(path)
     assert locations is not None
     assert locations.state_dir == loaded.state_dir
     assert locations.roots == {w.name: w.path for w in loaded.watch}
+    assert {w.name: locations.orders.get(w.name, "witnesses") for w in loaded.watch} == {
+        w.name: w.retention.order for w in loaded.watch
+    }
 
 
 @pytest.mark.parametrize("text", ["daemon = 1", "watch = 1", "[[watch]]\nname = 1", "watch = [1]"])

@@ -168,6 +168,8 @@ def test_a_crash_on_made_up_inputs_is_no_failure(recorded: bool, word: str) -> N
     assert died.reason == f"inference.{word}"
     assert died.outcome is failed("inference", word, "").outcome
     assert "SIGABRT" in died.message
+    lost = child_outcome.lost_checks((*names, "evaluate"), died, done, ())
+    assert lost[-1].reason == ("" if recorded else "evaluate.environment")
 
 
 def test_weights_without_a_builder_start_no_load_stage() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from checkpointd.cli.app import app
+from checkpointd.cli.app import make_app
 from checkpointd.cli.manual.pages import TOPICS, page, refreshed, section, topics
 from checkpointd.cli.manual.tables import VERDICTS
 from checkpointd.config import parse
@@ -23,7 +23,7 @@ from tests.helpers.cli import ROOT
 README = manual.TEXTS[ROOT / "README.md"]
 OPERATIONS = manual.TEXTS[manual.DIRECTORY / "operations.md"]
 VERDICTS_PAGE = manual.TEXTS[manual.DIRECTORY / "verdicts.md"]
-PROGRAM = typer.main.get_command(app)
+PROGRAM = typer.main.get_command(make_app())
 WRITTEN = sorted(manual.PAGES)
 
 

@@ -233,6 +233,29 @@ def test_a_directory_with_other_checkpoints_in_it_is_kept() -> None:
     assert kept(plan([*series(3), inner], policy(keep_last=1), NOW)) == {1, 3, 9}
 
 
+@pytest.mark.parametrize(
+    ("directory", "is_kept"),
+    [
+        ("keep", True),
+        ("run/Archive/a", True),
+        ("milestones", True),
+        ("do_not_delete", True),
+        ("keepalive", False),
+        ("run", False),
+    ],
+)
+def test_what_was_put_into_a_directory_to_stay_is_kept(directory: str, is_kept: bool) -> None:
+    """A person who moves a checkpoint to `keep/` does not want the older ones there to go."""
+    label = f"{directory}/ckpt-{{}}"
+    entries = [
+        entry(i, series=label, path=f"/w/{directory}/ckpt-{i}", step=i, saved_at=NOW - 10 + i)
+        for i in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=2), NOW)
+    assert kept(planned) == ({1, 2, 3, 4} if is_kept else {3, 4})
+    assert ("put there to stay" in reasons_for(planned, 1)) is is_kept
+
+
 def test_the_floor_holds_whatever_the_rules_say() -> None:
     """`keep_min_valid` adds the newest that no rule asked for."""
     best = {"n": 1, "metric": "loss", "mode": "min"}

@@ -19,9 +19,20 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.core.format_specs import Format
 from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
-from checkpointd.verify.keras_files.origin import names_policy, windows_name
-from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime
-from checkpointd.verify.load.loaders import keras_errors, keras_signature, trusted_modules
+from checkpointd.verify.keras_files.origin import names_policy
+from checkpointd.verify.load import (
+    first_values,
+    keras_built_ins,
+    load_errors,
+    optimizers,
+    runtime,
+)
+from checkpointd.verify.load.loaders import (
+    keras_errors,
+    keras_signature,
+    trusted_modules,
+    weight_names,
+)
 from checkpointd.verify.load.loaders.attempt import Attempt
 from checkpointd.verify.load.loaders.file_alias import alias
 from checkpointd.verify.suite import printable
@@ -105,7 +116,7 @@ def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
             compiled=False,
         )
 
-    return _saved_on_windows(source) or keras_errors.judge(
+    return weight_names.explain(source, error) or keras_errors.judge(
         error, library, source.origin, custom, load_with
     )
 
@@ -156,6 +167,8 @@ def _try(source: LoadSource, library: Any) -> _Outcome:
         settings.allow_code,
         _policy(source),
     )
+    if not (custom or settings.allow_code):
+        load = functools.partial(_load_without_drawing, load)
     note, unknown = "", trusted_modules.not_to_import(origin.compiled, library, custom, settings)
     if not unknown:
         load_compiled = functools.partial(load, compiled=True)
@@ -175,6 +188,21 @@ def _try(source: LoadSource, library: Any) -> _Outcome:
     except Exception as error:  # noqa: BLE001 - the same
         missing = keras_built_ins.unresolved(origin.model, library, custom)
         return _Outcome(error=error, missing=missing)
+
+
+def _load_without_drawing(load: Callable[..., Any], *, compiled: bool) -> Any:
+    """Load a model and draw only the first values that are not in the file.
+
+    Where it turns out to hold another library's classes, it is loaded again in the usual way.
+
+    Raises:
+        Exception: whatever the library raises.
+    """
+    with first_values.drawn_late() as replaced:
+        model = load(compiled=compiled)
+    if replaced and runtime.has_user_code(model):
+        return load(compiled=compiled)
+    return model
 
 
 def load_model(
@@ -261,17 +289,3 @@ def _required_extension(path: str, format: Format, library: Any) -> str:  # noqa
         return ".keras"
     legacy = runtime.generation(library) == runtime.LEGACY  # which looks into a .keras
     return ".h5" if format is Format.HDF5 and extension == ".keras" and not legacy else ""
-
-
-def _saved_on_windows(source: LoadSource) -> CheckResult | None:
-    """Explain that only Windows finds the weights, where it is so."""
-    name = windows_name(source.path) if source.format is Format.KERAS else ""
-    if not name:
-        return None
-    return failed(
-        "load",
-        "environment",
-        f"It was saved on Windows, and its weights have names such as '{name}', which Keras "
-        "finds on Windows alone: load it there, and save it as .h5 or with a newer Keras.",
-        written_by=source.origin.version,
-    )

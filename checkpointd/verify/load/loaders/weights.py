@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import failed, passed
 from checkpointd.verify.load import runtime
 from checkpointd.verify.load.load_errors import classify, one_line
-from checkpointd.verify.load.loaders import builders, keras_signature
+from checkpointd.verify.load.loaders import builders, keras_signature, weight_names
 from checkpointd.verify.load.loaders.attempt import Attempt
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def load_into_builder(
     except Exception as error:  # noqa: BLE001 - Keras and TensorFlow raise anything
         result = classify(error, library)
         if result.reason == "load.load_error":
-            result = failed(
+            result = weight_names.explain(source, error) or failed(
                 "load",
                 "environment",
                 f"Its weights do not fit the model that {settings.builder!r} makes: point builder "

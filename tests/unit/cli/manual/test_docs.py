@@ -9,14 +9,14 @@ import pytest
 import typer
 
 from checkpointd.cli import errors
-from checkpointd.cli.app import app
+from checkpointd.cli.app import make_app
 from checkpointd.cli.errors import EXIT_CODES
 from checkpointd.cli.main import run
 from checkpointd.cli.manual.command_tree import command_tree
 from checkpointd.cli.manual.man_page import man_page
 from checkpointd.cli.manual.pages import TOPICS, page, topics, without_links
 
-PROGRAM = typer.main.get_command(app)
+PROGRAM = typer.main.get_command(make_app())
 
 
 def test_without_a_topic_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from checkpointd.config import ReplicateSettings, RetentionSettings, WatchSettings
 from checkpointd.ledger import State, Unreplicated, WallAges
-from checkpointd.retention.plan import plan
+from checkpointd.retention.planning import plan
 from checkpointd.retention.policy import policy_text
 from checkpointd.retention.policy_change import keeps_no_less
 from checkpointd.retention.replication import copying_order, without_copy

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import pytest
 
-from checkpointd.core.check_result import Outcome
+from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.verify.load import runtime
 from tests.helpers import models
 from tests.helpers.load import load, verify
@@ -231,20 +231,37 @@ def test_names_that_keras_finds_on_windows_alone_are_no_damage(
 ) -> None:
     """Keras 2.13 joined the names of groups with backslashes there, as keras#18528 tells."""
     made = models.library(library)
-    whole, windows = tmp_path / "whole.keras", tmp_path / "windows.keras"
-    made.Sequential([made.layers.Input((3,)), made.layers.Dense(2)]).save(whole)
+    model = made.Sequential([made.layers.Input((3,)), made.layers.Dense(2)])
+    result = _load_renamed(model, tmp_path, "layers\\{}")
+    assert result.reason == "load.environment"
+    assert "on Windows" in result.message
+
+
+def test_names_that_only_keras_2_12_to_2_14_find_are_no_damage(tmp_path: Path) -> None:
+    """They went through `_layer_checkpoint_dependencies`, and later ones go through `layers`."""
+    made = models.library("tf_keras")
+    inputs = made.Input((3,))
+    model = made.Model(inputs, made.layers.Dense(2)(made.layers.Dense(4)(inputs)))
+    result = _load_renamed(model, tmp_path, "_layer_checkpoint_dependencies/{}")
+    assert result.reason == "load.environment", result.message
+    assert "load it with TensorFlow 2.12 to 2.14" in result.message
+
+
+def _load_renamed(model: Any, home: Path, to: str) -> CheckResult:
+    """Load what a model saves, with other names for the groups of its layers' weights."""
+    whole, other = home / "whole.keras", home / "other.keras"
+    model.save(whole)
     weights = io.BytesIO()
-    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(windows, "w") as out:
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(other, "w") as out:
         stored = h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
         with stored, h5py.File(weights, "w") as renamed:
+            stored.copy("vars", renamed)
             for name in stored["layers"]:
-                stored.copy(f"layers/{name}", renamed, name=f"layers\\{name}")
+                stored.copy(f"layers/{name}", renamed, name=to.format(name))
         for name in ("metadata.json", "config.json"):
             out.writestr(name, archive.read(name))
         out.writestr("model.weights.h5", weights.getvalue())
-    results, _ = verify(str(windows))
-    assert results["load"].reason == "load.environment"
-    assert "on Windows" in results["load"].message
+    return verify(str(other))[0]["load"]
 
 
 def test_a_layer_shared_with_a_nested_model_is_explained(tmp_path: Path) -> None:

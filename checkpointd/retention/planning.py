@@ -27,6 +27,7 @@ from checkpointd.retention.series_state import SeriesState
 from checkpointd.retention.served import served_versions
 from checkpointd.retention_rules.order import newest_first
 from checkpointd.retention_rules.table import KEEP_RUNS
+from checkpointd.series.dated_saves import dated_saves
 from checkpointd.series.lone_numbers import lone_numbers
 
 if TYPE_CHECKING:
@@ -145,7 +146,11 @@ def plan(
     orders = order_series(
         entries, now, past, policy.order, policy.group_by, references.saving_orders
     )
-    for (watch, series), order in sorted(orders.items(), key=lambda item: item[0]):
+    alone: dict[str, list[str]] = {}
+    for watch, series in sorted(orders):
+        order = orders.pop((watch, series))  # what is known of the place of each takes memory
+        if (label := _alone(order)) is not None:
+            alone.setdefault(watch, []).append(label)
         doubts = order.doubts
         eligible = [
             e
@@ -174,9 +179,9 @@ def plan(
     decisions, unmet = within_size(decisions, policy, frozenset(counted), on_hold=bool(holds))
     decisions = deferred(decisions, policy, filesystem)
     notes: list[str] = []
-    for watch, labels in sorted(_alone(orders).items()):
+    for watch, labels in sorted(alone.items()):
         holds += holds_unread(watch, labels, templates)
-        notes += lone_numbers(labels, templates)
+        notes += lone_numbers(labels, templates) + dated_saves(labels, templates)
     return RetentionPlan(
         policy,
         tuple(decisions),
@@ -188,15 +193,13 @@ def plan(
     )
 
 
-def _alone(orders: Mapping[tuple[str, str], SeriesOrder]) -> dict[str, list[str]]:
-    """The labels of series with one checkpoint, by watch; what is overwritten has earlier ones."""
-    found: dict[str, list[str]] = {}
-    for (watch, _), order in orders.items():
-        if len(order.newest_first) == 1:
-            entry = order.newest_first[0]
-            if entry.state is not State.UNKNOWN and not entry.before:
-                found.setdefault(watch, []).append(entry.checkpoint.series)
-    return found
+def _alone(order: SeriesOrder) -> str | None:
+    """The label of a series if it has one checkpoint; what is overwritten has earlier ones."""
+    if len(order.newest_first) != 1:
+        return None
+    entry = order.newest_first[0]
+    is_alone = entry.state is not State.UNKNOWN and not entry.before
+    return entry.checkpoint.series if is_alone else None
 
 
 def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:
