@@ -43,6 +43,7 @@ def list_(
 
     With --json newest first by save time, whatever the series.
     """
+    from checkpointd.cli.copies import copy_urls
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
@@ -60,7 +61,7 @@ def list_(
     )
     more = not everything and len(entries) > _LIMIT
     shown = entries[:_LIMIT] if more else entries
-    copies = workspace.copy_urls(watch)
+    copies = copy_urls(workspace, watch)
     if json:
         for entry in shown:
             json_line({**public_entry(entry), "copy": copies.get(entry.path)})

@@ -234,14 +234,6 @@ class Workspace:
         finally:
             ledger.close()
 
-    def copy_urls(self, watch: str | None) -> dict[str, str]:
-        """Where the copies of what is known are in a bucket, by path."""
-        ledger = self.ledger()
-        try:
-            return ledger.copy_urls(watch)
-        finally:
-            ledger.close()
-
 
 def workspace_of(context: typer.Context) -> Workspace:
     """The `Workspace` that the global options made."""

@@ -86,13 +86,18 @@ class Replicator:
         self._one = asyncio.Lock()
 
     async def configure(self, config: Config) -> None:
-        """Copy the watches of a config from now on; what goes on as before is not interrupted."""
+        """Copy the watches of a config from now on.
+
+        What goes on as before is not interrupted; what has failed is tried again at once.
+        """
         wanted = {w.name: w for w in config.watch if w.replicate.to is not None}
         for name, copies in list(self._running.items()):
             new = wanted.get(name)
             before = copies.settings
             if new is None or (new.path, new.replicate) != (before.path, before.replicate):
                 await self._running.pop(name).close()
+            else:
+                copies.retry()
         for name, settings in wanted.items():
             if name not in self._running:
                 copies = self._running[name] = WatchCopies(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import sentence
@@ -120,6 +120,12 @@ class WatchCopies:
         pause = min(retry_delay(self._in_a_row), _LONGEST_PAUSE_SECONDS)
         self._paused_until = time.monotonic() + pause
         return self._in_a_row
+
+    def retry(self) -> None:
+        """Try everything again now."""
+        self._paused_until = 0.0
+        self._failures = {p: replace(why, due=0.0) for p, why in self._failures.items()}
+        self.wake.set()
 
     def status(self) -> ReplicationStatus:
         """What waits, since when, and what failed."""
