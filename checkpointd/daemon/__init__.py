@@ -4,4 +4,4 @@
 not wait for all others.
 """
 
-from checkpointd.daemon import structlog_without_rich  # noqa: F401 - before any other import of it
+from checkpointd.daemon import light_imports  # noqa: F401 - before others import what it does
