@@ -113,25 +113,6 @@ class BucketClient:
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, key) from None
 
-    def version_of(self, found: StoredObject) -> str:
-        """Return what the store calls this content of an object (its generation).
-
-        Raises:
-            ObjectChangedError: it is not the one that was found any more.
-            OSError: it cannot be looked at, or the store names no versions.
-        """
-        import obstore
-
-        try:
-            meta = obstore.head(self._store, found.key)
-        except Exception as error:  # noqa: BLE001 - the same
-            raise self._error(error, found.key) from None
-        if stored_object(meta) != found:
-            raise ObjectChangedError(errno.ENOENT, "It was written over", found.key)
-        if not meta["version"]:
-            raise OSError(errno.EINVAL, "The store names no generation of it", found.key)
-        return str(meta["version"])
-
     def read(self, found: StoredObject, offset: int, size: int) -> bytes:
         """Read a piece of an object, if it still is the one that was found.
 
@@ -183,7 +164,7 @@ class BucketClient:
             )
             return OSError(errno.EINVAL, why, name)
         detail, code = _detail(str(error)), _BLAME.search(str(error))
-        if kind in ("PreconditionError", "NotModifiedError"):
+        if kind in ("PreconditionError", "NotModifiedError", "AlreadyExistsError"):
             return ObjectChangedError(errno.ENOENT, "It was written over", name)
         if code is not None and code["code"] == "NoSuchBucket":
             return FileNotFoundError(errno.ENOENT, "There is no such bucket", name)

@@ -18,12 +18,14 @@ class BucketSafety:
     """What a store has shown: sentences without an end on what it has not; empty where it has.
 
     `deletes`: it deletes only what has a given identity. `undo`: it keeps what is deleted, for
-    `undo_seconds`; None: until a rule of the bucket that is not known, or for ever.
+    `undo_seconds`; None: until a rule of the bucket that is not known, or for ever. `is_unproven`:
+    an object of ours would show whether deletes are conditional.
     """
 
     deletes: str = ""
     undo: str = ""
     undo_seconds: float | None = None
+    is_unproven: bool = False
 
 
 class Fate(enum.Enum):
@@ -42,8 +44,12 @@ class Fate(enum.Enum):
 class DeletingStore(Protocol):
     """One bucket; safe to use from any thread."""
 
-    def safety(self) -> BucketSafety:
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
         """Find out whether deletes are conditional and can be undone; nothing is written.
+
+        Args:
+            own: an object of ours. Where the answer about what does not exist is no proof, the
+                store is asked to delete this one, if it has another identity than it has.
 
         Raises:
             OSError: the store does not answer.

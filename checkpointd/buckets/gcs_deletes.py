@@ -15,8 +15,9 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from checkpointd.buckets.client import BucketClient, ObjectChangedError
+from checkpointd.buckets.client import ObjectChangedError
 from checkpointd.buckets.deleting import BucketSafety, Fate
+from checkpointd.buckets.writing import BucketWriter
 from checkpointd.config.buckets import missing_extra
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class GcsDeletes:
         base = emulator if "://" in emulator or not emulator else f"http://{emulator}"
         self._base = (base or _GOOGLE).rstrip("/")
         self._is_google = not emulator
-        self._client = BucketClient(url)
+        self._writer = BucketWriter(url)
         self._local = threading.local()
         self._credentials = self._found_credentials() if self._is_google else None
 
@@ -71,12 +72,16 @@ class GcsDeletes:
             why = f"No credentials for Google are found ({str(error).rstrip('.')})"
             raise PermissionError(errno.EACCES, why, self._url.root) from None
 
-    def safety(self) -> BucketSafety:
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
         """Delete what does not exist if its generation is 1, and ask for what the bucket keeps."""
         absent = f".checkpointd-probe-{secrets.token_hex(16)}"
         status, _ = self._request("DELETE", self._object(absent, ifGenerationMatch="1"))
         # Google's own documentation promises it, and may answer 404 where there is no object.
         is_honoured = status == _CHANGED or (status == _GONE and self._is_google)
+        is_unproven = status == _GONE and not is_honoured and own is None
+        if status == _GONE and not is_honoured and own is not None:
+            status, _ = self._request("DELETE", self._object(own.key, ifGenerationMatch="1"))
+            is_honoured = status == _CHANGED
         bucket = self._get(self._bucket(fields="softDeletePolicy,versioning"))
         seconds = float((bucket.get("softDeletePolicy") or {}).get("retentionDurationSeconds", 0))
         is_versioned = (bucket.get("versioning") or {}).get("enabled") is True
@@ -84,11 +89,17 @@ class GcsDeletes:
             "" if is_honoured else _NOT_SHOWN.format(status),
             "" if seconds or is_versioned else _NO_UNDO.format(self._url.root),
             seconds if seconds and not is_versioned else None,
+            is_unproven,
         )
 
     def condition_of(self, found: StoredObject) -> str:
         """Its generation."""
-        return self._client.version_of(found)
+        now = self._writer.find(found.key)
+        if now is None or now.listed != found:
+            raise ObjectChangedError(errno.ENOENT, "It was written over", self._name(found.key))
+        if not now.version:
+            raise OSError(errno.EINVAL, "The store gives it no generation", self._name(found.key))
+        return now.version
 
     def delete(self, key: str, condition: str) -> str:
         """Delete the current object if it has the generation, which is what is brought back."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from checkpointd.core.urls import BucketUrl
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 30
-_GONE, _CONFLICT, _CHANGED, _REFUSED = 404, 409, 412, 403
+_DELETED, _GONE, _CONFLICT, _CHANGED, _REFUSED = 204, 404, 409, 412, 403
 _DAY = 86400.0
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -66,19 +66,15 @@ class S3Deletes:
         except (BotoCoreError, ValueError) as error:
             raise OSError(errno.EINVAL, str(error).rstrip("."), url.root) from None
 
-    def safety(self) -> BucketSafety:
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
         """Delete what does not exist if its ETag is 0, and ask for the bucket's versioning."""
-        absent = f".checkpointd-probe-{secrets.token_hex(16)}"
-        try:
-            self._call("delete_object", absent, IfMatch='"0"')
-            status = 204
-        except ObjectChangedError:
-            status = _CHANGED
-        except FileNotFoundError:
-            status = _GONE
+        status = self._probe(f".checkpointd-probe-{secrets.token_hex(16)}")
         # Amazon answers 404 where there is no object, whatever the condition; others do so too
         # that ignore it.
         is_honoured = status == _CHANGED or (status == _GONE and self._is_amazon)
+        is_unproven = status == _GONE and not is_honoured and own is None
+        if status == _GONE and not is_honoured and own is not None:
+            is_honoured = self._probe(own.key) == _CHANGED
         found = self._call("get_bucket_versioning")
         versioning, no_undo = str(found.get("Status", "off")).lower(), ""
         if versioning != "enabled":
@@ -89,7 +85,18 @@ class S3Deletes:
             "" if is_honoured else _NOT_SHOWN.format(status),
             no_undo,
             None if no_undo else self._undo_seconds(),
+            is_unproven,
         )
+
+    def _probe(self, key: str) -> int:
+        """What a delete is answered with that no object fulfils the condition of."""
+        try:
+            self._call("delete_object", key, IfMatch='"0"')
+        except ObjectChangedError:
+            return _CHANGED
+        except FileNotFoundError:
+            return _GONE
+        return _DELETED
 
     def _undo_seconds(self) -> float | None:
         """For how long the bucket's own rules keep versions that are not current."""

@@ -33,6 +33,11 @@ class MarkedObject(StoredObject):
     version: str = ""
     marks: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def listed(self) -> StoredObject:
+        """The object as a listing shows it."""
+        return StoredObject(self.key, self.size, self.mtime_ns, self.tag)
+
 
 class ObjectInTheWayError(FileExistsError):
     """Another object is at a key than the one that may be written over."""

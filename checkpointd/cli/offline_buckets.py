@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ def plan_of_bucket(ledger: Ledger, watch: WatchSettings) -> RetentionPlan:
     """The plan of a watch of a bucket, with why nothing may be removed; nothing is changed."""
     from checkpointd.retention.buckets import (
         BucketPruner,
+        BucketRecords,
         BucketReferences,
         BucketView,
         plan_bucket,
@@ -25,23 +27,26 @@ def plan_of_bucket(ledger: Ledger, watch: WatchSettings) -> RetentionPlan:
     from checkpointd.retention.confirmation import confirm_plan
 
     view = BucketView(watch.bucket)
-    root = view_bucket(watch.name, ledger)
+    root = view_bucket(watch.name, view, ledger)
     planned = plan_bucket(ledger, watch, time.time(), view, BucketReferences(view), root)
     planned = confirm_plan(ledger, watch, planned)
     if not planned.removals or watch.retention.mode != "enforce":
         return planned
-    return with_safety(planned, watch, BucketPruner(watch.name, view, ledger).safety)[0]
+    records = BucketRecords(view)
+    with contextlib.suppress(OSError):  # `view_bucket` has reported that
+        records.read()
+    return with_safety(planned, watch, BucketPruner(watch.name, view, ledger), records)[0]
 
 
 def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """Carry out the retention of a watch of a bucket; returns its plan with `removals`."""
     from checkpointd.buckets.deleting import BucketSafety
     from checkpointd.retention.buckets import (
+        BucketKeeper,
         BucketPruner,
         BucketReferences,
         BucketView,
         plan_bucket,
-        view_bucket,
         with_safety,
     )
     from checkpointd.retention.confirmation import confirmed
@@ -57,11 +62,12 @@ def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
         message = f"{watch.bucket} cannot be pruned: {error.strerror}."
         mode = watch.retention.mode
         return {"watch": watch.name, "mode": mode, "message": message, "failed": True}
-    root, now = view_bucket(watch.name, ledger), time.time()
+    keeper, now = BucketKeeper(watch.name, view, ledger), time.time()
+    root = keeper.look(enforce=True)
     planned = plan_bucket(ledger, watch, now, view, references, root, by_person=True)
     planned, safety = replace(planned, unconfirmed=()), BucketSafety()
     if planned.removals:
-        planned, safety = with_safety(planned, watch, pruner.safety)
+        planned, safety = with_safety(planned, watch, pruner, keeper, keeper.sign)
     removals = []
     if not planned.unconfirmed:
         before = ledger.policy_records(watch.name)

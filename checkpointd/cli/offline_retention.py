@@ -115,14 +115,15 @@ def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
     Raises:
         CliError: a root cannot be read.
     """
+    from checkpointd.retention.buckets import BucketKeeper, BucketView
     from checkpointd.retention.root import RootKeeper
     from checkpointd.retention.trash import place_of
 
     for watch in watches:
-        if watch.bucket:
-            ledger.accept(watch.name, {})
-            continue
         try:
-            RootKeeper(watch.name, place_of(watch), ledger).accept()
+            if watch.bucket:
+                BucketKeeper(watch.name, BucketView(watch.bucket), ledger).accept()
+            else:
+                RootKeeper(watch.name, place_of(watch), ledger).accept()
         except OSError as error:
             raise CliError(f"{watch.path} cannot be read: {error.strerror}.", INVALID) from None

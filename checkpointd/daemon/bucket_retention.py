@@ -17,11 +17,11 @@ from checkpointd.daemon.threads import DiskThread
 from checkpointd.daemon.watch_retention import ApplyBy
 from checkpointd.ledger import RemovalStage
 from checkpointd.retention.buckets import (
+    BucketKeeper,
     BucketPruner,
     BucketReferences,
     BucketView,
     plan_bucket,
-    view_bucket,
     with_safety,
 )
 from checkpointd.retention.confirmation import confirm_and_record, confirmed
@@ -67,7 +67,6 @@ class BucketRetention:
         self.due = 0.0
         self.task: asyncio.Task[None] | None = None
         self.plan_seconds = 0.0
-        self.problem = ""
         self.vault = None  # the bucket's own versions keep what is overwritten
         self.preview = Preview()
         self.usage = DiskUsage()
@@ -76,6 +75,7 @@ class BucketRetention:
         self._view = BucketView(self.root)
         self._references = BucketReferences(self._view)
         self._pruner = BucketPruner(settings.name, self._view, records, threads=_THREADS)
+        self._keeper = BucketKeeper(settings.name, self._view, records)
         self._recovered = False
         self._before = tuple(before)
         self._thread = DiskThread(settings.name)
@@ -135,10 +135,15 @@ class BucketRetention:
         """Nothing: a bucket is never full."""
         return False
 
+    @property
+    def problem(self) -> str:
+        """Why the records in the bucket could not be written; empty if they could."""
+        return self._keeper.problem
+
     async def accept(self) -> int:
         """Have pruning go on with what the ledger knows."""
         await self._ready()
-        await self._thread(self._records.accept, self.name, {})
+        await self._thread(self._keeper.accept)
         return 0
 
     async def measure(self) -> None:
@@ -168,7 +173,7 @@ class BucketRetention:
             time.time(),
             self._view,
             self._references,
-            view_bucket(self.name, self._records),
+            self._keeper.look(enforce=by is not ApplyBy.NOBODY),
             problem,
             evaluation,
             by_person=is_person,
@@ -181,7 +186,9 @@ class BucketRetention:
             planned = replace(planned, unconfirmed=())
         safety = BucketSafety()
         if planned.removals and (is_person or self.settings.retention.mode == "enforce"):
-            planned, safety = with_safety(planned, self.settings, self._pruner.safety)
+            is_shown = by is ApplyBy.NOBODY or planned.unconfirmed
+            sign = None if is_shown else self._keeper.sign
+            planned, safety = with_safety(planned, self.settings, self._pruner, self._keeper, sign)
         if by is ApplyBy.NOBODY or planned.unconfirmed:
             return planned, []
         if is_person and not problem:

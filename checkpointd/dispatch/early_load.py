@@ -141,7 +141,7 @@ class EarlyLoad:
         self,
         order: Sequence[str],
         on_check: OnCheck,
-        start: Callable[[Scanned], Coroutine[Any, Any, ChildResult] | None],
+        start: Callable[[Scanned], Coroutine[Any, Any, ChildResult | None] | None],
     ) -> None:
         self._order = tuple(order)
         self._left = list(order)
@@ -152,7 +152,7 @@ class EarlyLoad:
         self._ended = False
         self._scanned: dict[str, CheckResult] = {}
         self._final: asyncio.Future[Facts] = asyncio.get_running_loop().create_future()
-        self._task: asyncio.Task[ChildResult] | None = None
+        self._task: asyncio.Task[ChildResult | None] | None = None
         self._held_back: list[CheckResult] = []
         self._emit: OnCheck | None = None
 
@@ -202,7 +202,9 @@ class EarlyLoad:
         self._left = []
 
     async def result(self, facts: Facts, on_check: OnCheck) -> ChildResult | None:
-        """Return what came of the load, once the scan has passed; None if it did not begin.
+        """Return what came of the load, once the scan has passed.
+
+        None if it did not begin, or came to nothing in a spare.
 
         Args:
             facts: those that the scan ended with.

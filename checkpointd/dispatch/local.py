@@ -17,11 +17,11 @@ from checkpointd.core.report import Facts
 from checkpointd.core.request import Answer, End, Request
 from checkpointd.core.suite import checks_of
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.dispatch import answer_validator, child_outcome, early_load, out_of_memory
+from checkpointd.dispatch import child_outcome, early_load, out_of_memory
 from checkpointd.dispatch.early_load import NOTHING, EarlyLoad
 from checkpointd.dispatch.host_cores import usable_threads
 from checkpointd.dispatch.private_copy import answer_for_original, request_for_copy
-from checkpointd.dispatch.reports import make_report
+from checkpointd.dispatch.reports import make_report, merged_facts
 from checkpointd.dispatch.spare_pool import SparePool
 from checkpointd.dispatch.stage_runner import ChildTask, StageRunner, has_fault
 from checkpointd.dispatch.zygote_connection import ZygoteError
@@ -29,7 +29,7 @@ from checkpointd.dispatch.zygote_pool import ZygotePool
 from checkpointd.worker.protocol import COPY, DIFF, DIGEST, INSPECT, LOAD, SCAN, Job, SandboxState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
     from pathlib import Path
 
     from checkpointd.config import WorkerSettings
@@ -92,8 +92,8 @@ class LocalDispatcher:
             finally:
                 self._spares.done(spare)
 
-    async def _copy(self, job: Job, size: int) -> ChildResult:
-        return await self._child(ChildTask(job, "", size))
+    def _copy(self, job: Job, size: int) -> Awaitable[ChildResult]:
+        return self._child(ChildTask(job, "", size))
 
     async def _verify_copy(
         self, request: Request, on_check: Callable[[CheckResult], None]
@@ -127,7 +127,7 @@ class LocalDispatcher:
         on_check: Callable[[CheckResult], None],
         spare: Spare | None = None,
     ) -> Answer:
-        early = self._early_load(request, on_check)
+        early = self._early_load(request, on_check, spare)
         try:
             return await self._run_stages(request, on_check, early, spare)
         finally:
@@ -135,23 +135,24 @@ class LocalDispatcher:
                 await early.end()
 
     def _early_load(
-        self, request: Request, on_check: Callable[[CheckResult], None]
+        self, request: Request, on_check: Callable[[CheckResult], None], spare: Spare | None
     ) -> EarlyLoad | None:
         """Return a load that may begin while the weights are scanned; None where it has to wait."""
         settings, size = request.settings, request.generation.size_bytes
         names = checks_of(LOAD, settings)
-        may_begin = size >= early_load.SMALLEST and self._threads > 1
-        if not may_begin or set(names) <= set(settings.skip):
+        is_worth = spare is not None or (size >= early_load.SMALLEST and self._threads > 1)
+        if not is_worth or set(names) <= set(settings.skip):
             return None
         if not self._stages.fits_beside_scan(size, self._worker):
             return None
 
-        def start(known: Scanned) -> Coroutine[Any, Any, ChildResult] | None:
+        def start(known: Scanned) -> Coroutine[Any, Any, ChildResult | None] | None:
             task = self._task(LOAD, request, known.facts, known.checks, names, known.exchange)
-            if not self._stages.fits_beside_scan(task.size, self._worker):
+            fits = self._stages.fits_beside_scan(task.size, self._worker)
+            if not fits or child_outcome.nothing_to_load(names, known.facts, settings):
                 return None
-            if child_outcome.nothing_to_load(names, known.facts, settings):
-                return None
+            if spare is not None:
+                return self._stages.run_in_spare(spare, task, self._worker, known.deadline)
             return self._stages.first_attempt(task, self._worker, known.deadline, known.on_check)
 
         return EarlyLoad(checks_of(SCAN, settings), on_check, start)
@@ -211,7 +212,7 @@ class LocalDispatcher:
                 reported = finished.facts if finished is not None else None
             plan.finish(checks)
             if reported is not None:
-                facts = _merged(stage, facts, reported, request, result)
+                facts = merged_facts(stage, facts, reported, request, result)
         if sandbox is not None:
             facts = replace(facts, environment={**facts.environment, "sandbox": sandbox.summary})
         report = make_report(request, facts, checks, time.monotonic() - started, stderr)
@@ -240,11 +241,13 @@ class LocalDispatcher:
         spare: Spare | None,
     ) -> ChildResult:
         """Run a stage; the load stage in a spare where there is one and nothing is wrong there."""
-        if spare is None or task.job.stage != LOAD or plan.begun is not None:
+        if spare is None or task.job.stage != LOAD:
             return await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
-        result = await self._stages.run_in_spare(spare, task, worker, deadline)
+        result = await plan.begun(plan.on_check) if plan.begun is not None else None
         if result is None:
-            result = await self._stages.run(task, worker, deadline, plan.on_check, plan.begun)
+            result = await self._stages.run_in_spare(spare, task, worker, deadline)
+        if result is None:
+            result = await self._stages.run(task, worker, deadline, plan.on_check)
             if spare.found_fault and not has_fault(result):
                 self._spares.does_not_suit(spare)
             return result
@@ -336,14 +339,3 @@ class LocalDispatcher:
             }
             for row in self.zygotes.status()
         ]
-
-
-def _merged(
-    stage: str, facts: Facts, reported: Facts, request: Request, result: ChildResult
-) -> Facts:
-    """Return the facts that are known after a stage has reported its own."""
-    if stage != LOAD:
-        return reported
-    evaluation = request.settings.evaluate
-    evaluated_by = evaluation.digest if evaluation.is_set else ""
-    return answer_validator.merge_load_facts(facts, reported, evaluated_by, result.environment)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from checkpointd.core.check_result import Outcome
 from checkpointd.core.report import Report, with_facts
 from checkpointd.core.verdict import decide
+from checkpointd.dispatch import answer_validator
+from checkpointd.worker.protocol import LOAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.report import Facts
     from checkpointd.core.request import Request
+    from checkpointd.dispatch.child_result import ChildResult
 
 
 def make_report(
@@ -48,3 +51,22 @@ def make_report(
         finished_at=time.time(),
         stderr=stderr if noisy else "",
     )
+
+
+def merged_facts(
+    stage: str, facts: Facts, reported: Facts, request: Request, result: ChildResult
+) -> Facts:
+    """Return the facts that are known after a stage has reported its own.
+
+    Args:
+        stage: SCAN or LOAD.
+        facts: those that were known before.
+        reported: those of the stage.
+        request: what is verified.
+        result: what the stage's child did.
+    """
+    if stage != LOAD:
+        return reported
+    evaluation = request.settings.evaluate
+    evaluated_by = evaluation.digest if evaluation.is_set else ""
+    return answer_validator.merge_load_facts(facts, reported, evaluated_by, result.environment)

@@ -18,6 +18,7 @@ from checkpointd.core.encode import to_json
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Answer, Request
 from checkpointd.core.verify_settings import VerifySettings
+from checkpointd.dispatch.early_load import NOTHING
 from checkpointd.dispatch.limits import NO_LIMIT
 from checkpointd.dispatch.private_copy import request_for_copy
 from checkpointd.dispatch.zygote_connection import ZygoteError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from checkpointd.dispatch.child_result import ChildResult
+    from checkpointd.dispatch.early_load import Exchange
     from checkpointd.dispatch.zygote import ChildProcess, Zygote
     from checkpointd.worker.protocol import ChildLimits
 
@@ -80,6 +82,7 @@ class Spare:
         self._child = child
         self._stack = stack
         self._copied: asyncio.Task[Request | None] | None = None
+        self._used = False
 
     @classmethod
     async def start(cls, key: SpareKey, zygote: Zygote, limits: ChildLimits) -> Spare:
@@ -139,24 +142,28 @@ class Spare:
         made = request_for_copy(request, self.path, result.inspection)
         return None if isinstance(made, Answer) else made
 
-    async def run(self, job: Job, limits: ChildLimits, seconds: float) -> ChildResult | None:
+    async def run(
+        self, job: Job, limits: ChildLimits, seconds: float, exchange: Exchange = NOTHING
+    ) -> ChildResult | None:
         """Load the copy.
 
         Args:
             job: the one for the checkpoint itself.
             limits: of the child from now on.
             seconds: wall-clock seconds after which it is killed.
+            exchange: what a load that begins early needs of its scan.
 
         Returns:
-            What it did; None where there is no copy.
+            What it did; None where there is no copy, or it has begun to load it before.
         """
         request = await self._copied if self._copied is not None else None
-        if request is None or job.stage != LOAD:
+        if request is None or job.stage != LOAD or self._used:
             return None
+        self._used = True
         job = replace(job, request=to_json(request), limits=limits)
         self.zygote.busy += 1
         try:
-            result = await self.zygote.run_in(self._child, job, limits, seconds)
+            result = await self.zygote.run_in(self._child, job, limits, seconds, exchange=exchange)
         finally:
             self.zygote.busy -= 1
         return replace(result, environment=self.zygote.environment)

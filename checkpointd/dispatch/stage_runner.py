@@ -167,7 +167,7 @@ class StageRunner:
             waited = time.monotonic() - waiting
             limits = self.limits(task, worker, worker.timeout)
             seconds = max(0.1, deadline + waited - time.monotonic())
-            result = await spare.run(task.job, limits, seconds)
+            result = await spare.run(task.job, limits, seconds, task.exchange)
         if result is None:
             return None
         self._zygotes.mark_used()

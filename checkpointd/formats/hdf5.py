@@ -80,7 +80,9 @@ def end_of_file(offset: int, block: bytes) -> int:
         raise FormatError(TRUNCATED, "The HDF5 file ends within its superblock.")
     if version == _LATEST_VERSION and block[11] & _WRITE_ACCESS:
         raise FormatError(
-            TRUNCATED, "The HDF5 file is marked as open for writing: its writer has not closed it."
+            TRUNCATED,
+            "The HDF5 file is marked as open for writing: its writer has not closed it. If the "
+            "writer has ended, `h5clear -s FILE` of the HDF5 tools takes the mark off.",
         )
     stored = int.from_bytes(block[eof_at : eof_at + width], "little")
     base = int.from_bytes(block[base_at : base_at + width], "little")

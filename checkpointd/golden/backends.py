@@ -43,6 +43,8 @@ def numpy_of(value: Any) -> np.ndarray[Any, Any]:
     """
     if _root(value) == "keras" and hasattr(value, "value") and hasattr(value, "assign"):
         value = value.value
+    if _root(value) == TENSORFLOW and callable(getattr(value, "read_value", None)):
+        value = value.read_value()  # whose memory numpy can share; a variable copies it
     if _root(value) == TORCH and hasattr(value, "detach"):
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # which numpy knows by ml_dtypes alone

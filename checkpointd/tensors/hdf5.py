@@ -155,6 +155,7 @@ def _layout(handle: Any, size: int) -> Layout:
     else:
         return Layout("", (), tree.foreign)
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
+    groups = hdf5_tree.groups_of_weights(handle)
     datasets: list[Dataset] = []
     layers: dict[str, str] = {}
     filters: set[str] = set()
@@ -164,7 +165,9 @@ def _layout(handle: Any, size: int) -> Layout:
         shape = tuple(int(n) for n in dataset.shape or ())
         stored = math.prod(shape) * int(dataset.dtype.itemsize) if dataset.shape is not None else 0
         path = key.replace("\\", "/")  # Keras 2.13 on Windows
-        role = roles.of_hdf5(path, shape, legacy_weights=legacy_weights)
+        role = roles.beside_weights(path, groups) or roles.of_hdf5(
+            path, shape, legacy_weights=legacy_weights
+        )
         layer = hdf5_tree.layer_of(handle, key, layers)
         spec = TensorSpec(name, key, role.role, dtype, shape, stored, role.decided_by, layer)
         datasets.append(Dataset(spec, _offset_of(dataset, spec, size)))

@@ -233,6 +233,18 @@ def text_attribute(item: Any, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def groups_of_weights(handle: Any) -> frozenset[str] | None:
+    """The groups in which Keras keeps weights; None where it is any group called `vars`."""
+    if "model_weights" in handle:
+        return frozenset({"model_weights", "optimizer_weights"})
+    layers = set[str]()
+    for name, value in handle.attrs.items():
+        if name.startswith("layer_names"):
+            names = value if hasattr(value, "__iter__") else ()
+            layers |= {n.decode("utf-8", "replace") if isinstance(n, bytes) else n for n in names}
+    return frozenset({*layers, "top_level_model_weights"}) if layers else None
+
+
 def layer_of(handle: Any, key: str, known: dict[str, str]) -> str:
     """Name the layers that hold a variable of Keras 3's numbered ones, as in `mha/query`.
 

@@ -2,9 +2,9 @@
 
 | container | model | optimizer | other |
 | --- | --- | --- | --- |
-| Keras `.h5` | `model_weights/…` | `optimizer_weights/…` | |
-| `.weights.h5`, `.keras` | `layers/…`, `vars/…`, any other | `…optimizer/…` | `metrics/…` |
-| legacy weights `.h5` | everything | | |
+| Keras `.h5` | `model_weights/…` | `optimizer_weights/…` | any other |
+| `.weights.h5`, `.keras` | `vars` below any other | `…optimizer/…` | `metrics/…`, no `vars` |
+| legacy weights `.h5` | what `layer_names` names | | any other |
 | TensorFlow 2 | any other | `optimizer/…`, `….OPTIMIZER_SLOT/…` | `keras_api/metrics/…`, counters |
 | TensorFlow 1 | any other | `w/Adam`, `w/Adam_1`, …, `beta1_power` | `global_step` |
 
@@ -47,6 +47,20 @@ class Role(NamedTuple):
 
     role: str
     decided_by: str
+
+
+def beside_weights(key: str, groups: frozenset[str] | None) -> Role | None:
+    """The role of a dataset that lies where Keras keeps no weights: somebody else added it.
+
+    Args:
+        key: its path in the file.
+        groups: those that hold weights; None: weights are in groups called `vars`.
+    """
+    above = key.split("/")[:-1]
+    paths = ("/".join(above[: n + 1]) for n in range(len(above)))
+    if "vars" in above if groups is None else any(path in groups for path in paths):
+        return None
+    return Role(OTHER, f"path in the file, where Keras keeps no weights: {key}")
 
 
 def of_hdf5(

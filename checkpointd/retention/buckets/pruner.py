@@ -27,6 +27,7 @@ from checkpointd.retention.trash import NotInTrashError, TrashError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from checkpointd.buckets.client import StoredObject
     from checkpointd.buckets.deleting import BucketSafety, DeletingStore
     from checkpointd.ledger import Entry
     from checkpointd.retention.buckets.references import BucketReferences
@@ -81,13 +82,16 @@ class BucketPruner:
         self._opened = self._opened or deleting_store(self._view.root)
         return self._opened
 
-    def safety(self) -> BucketSafety:
+    def safety(self, own: StoredObject | None = None) -> BucketSafety:
         """What the store shows of its deletes.
+
+        Args:
+            own: an object of ours, at which it may show it.
 
         Raises:
             OSError: it does not answer, or cannot be used.
         """
-        return self._store.safety()
+        return self._store.safety(own)
 
     def stop(self) -> None:
         """Begin no further removal; one that has begun is finished."""
@@ -169,7 +173,9 @@ class BucketPruner:
                 messages.append(f"{removal.path} had been deleted completely.")
             else:
                 self._bring_back(removal)
-                messages.append(f"{removal.path} had been deleted in part, and is back.")
+                is_cut = any(fate is Fate.DELETED for _, fate, _ in looked)
+                what = "had been deleted in part, and is back" if is_cut else "is as it was"
+                messages.append(f"{removal.path} {what}.")
         return messages
 
     def _unless_stopped(

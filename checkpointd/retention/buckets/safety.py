@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from checkpointd.buckets.deleting import BucketSafety
 from checkpointd.buckets.stores import deleting_store
+from checkpointd.retention.buckets.root import BucketRecords
+from checkpointd.retention.buckets.view import BucketView
 from checkpointd.retention.holds import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.buckets.client import StoredObject
     from checkpointd.config import WatchSettings
+    from checkpointd.retention.buckets.pruner import BucketPruner
     from checkpointd.retention.planning import RetentionPlan
 
 DELETES_UNSAFE = "deletes_unsafe"
@@ -32,35 +36,70 @@ BUCKET_HOLDS = {
 """The cure of each hold of a bucket, for the manual."""
 
 
+class OwnObject(Protocol):
+    """Knows an object of ours in the bucket; `BucketRecords` and `BucketKeeper` do."""
+
+    @property
+    def own(self) -> StoredObject | None:
+        """That object; None if there is none."""
+        ...
+
+
+class _TakenError(Exception):
+    """Somebody else has just begun to prune there."""
+
+
 def with_safety(
-    plan: RetentionPlan, watch: WatchSettings, ask: Callable[[], BucketSafety]
+    plan: RetentionPlan,
+    watch: WatchSettings,
+    pruner: BucketPruner,
+    records: OwnObject,
+    sign: Callable[[], bool] | None = None,
 ) -> tuple[RetentionPlan, BucketSafety]:
     """The plan, with why nothing may be removed from the bucket; and what the store has shown.
 
     Args:
         plan: what would be done.
         watch: the watch of a bucket.
-        ask: finds out what the store shows, if anything is to be removed.
+        pruner: asks the store.
+        records: of the bucket.
+        sign: notes in the bucket who removes something now, and returns False if somebody else has
+            done so since; None: nothing is removed.
     """
+    holds = list[Hold]()
     try:
-        found = ask()
+        found = _shown(pruner, records, sign)
     except OSError as error:
-        why = str(error.strerror or error)
-        holds = [_hold(watch, STORE_NOT_ASKED, f"nobody knows whether its deletes are safe: {why}")]
-        found = BucketSafety(why, why)
+        why = f"nobody knows whether its deletes are safe: {error.strerror or error}"
+        holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
+    except _TakenError:
+        why = "another checkpointd has just begun to prune there"
+        holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
     else:
-        holds = [
-            _hold(watch, reason, why)
-            for reason, why in ((DELETES_UNSAFE, found.deletes), (NO_UNDO, found.undo))
-            if why
-        ]
+        reasons = ((DELETES_UNSAFE, found.deletes), (NO_UNDO, found.undo))
+        holds = [_hold(watch, reason, why) for reason, why in reasons if why]
     return replace(plan, unconfirmed=(*holds, *plan.unconfirmed)), found
+
+
+def _shown(
+    pruner: BucketPruner, records: OwnObject, sign: Callable[[], bool] | None
+) -> BucketSafety:
+    """What the store shows; signed before something is removed, or where only that can show it."""
+    found = pruner.safety(records.own)
+    if sign is not None and (found.is_unproven or not (found.deletes or found.undo)):
+        if not sign():
+            raise _TakenError
+        if found.is_unproven:
+            return pruner.safety(records.own)
+    return found
 
 
 def why_not_pruned(watch: WatchSettings) -> str:
     """Why nothing may be removed from a bucket, as a sentence without its end; empty if it may."""
     try:
-        found = deleting_store(watch.bucket).safety()
+        records = BucketRecords(BucketView(watch.bucket))
+        records.read()
+        found = deleting_store(watch.bucket).safety(records.own)
     except OSError as error:
         return f"nobody knows whether deletes are safe there: {error.strerror or error}"
     return found.deletes or found.undo

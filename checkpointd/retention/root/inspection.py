@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.root.records import RootReader
+    from checkpointd.retention.root.records import RootLedger, RootReader
     from checkpointd.retention.trash import TrashPlace
 
 
@@ -53,7 +53,8 @@ def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
     known = {pin.key for pin in records.pins_below(root)}
     removed = records.removed_pins(pin.identity for pin in copied or ())
     pins = (p for p in copied or () if p.identity not in removed and p.key not in known)
-    return RootView(doubts_about(watch, place, records, files), tuple(pins))
+    trash = trash_doubt(place, records)
+    return RootView(doubts_about(watch, root, records, files, trash=trash), tuple(pins))
 
 
 def read_records(root: str) -> dict[str, RecordFile | None]:
@@ -75,15 +76,16 @@ def read_records(root: str) -> dict[str, RecordFile | None]:
 
 def doubts_about(
     watch: str,
-    place: TrashPlace,
+    root: str,
     records: RootReader,
     files: dict[str, RecordFile | None],
     *,
+    trash: str = "",
     holder: str = "",
     written: str = "",
 ) -> RootDoubts:
-    """Put together every doubt about a root."""
-    root, rebuilt, locked = place.root, rebuilt_text(watch, records), ""
+    """Put together every doubt about a root, on a disk or in a bucket."""
+    rebuilt, locked = rebuilt_text(watch, records), ""
     found = files[owner.NAME]
     accepted = ("", written, records.accepted(watch, owner.NAME))
     if found is not None and found.digest not in accepted:
@@ -98,7 +100,7 @@ def doubts_about(
         rebuilt=rebuilt,
         put_back=put_back_text(watch, records),
         pins=pins,
-        trash=_trash_doubt(place, records),
+        trash=trash,
         locked=holder or locked,
     )
 
@@ -120,7 +122,18 @@ def put_back_text(watch: str, records: RootReader) -> str:
     return f"An older ledger was put back; checkpoints still to be read again: {unread}."
 
 
-def _trash_doubt(place: TrashPlace, records: RootReader) -> str:
+def is_ahead(watch: str, records: RootLedger, found: RecordFile) -> bool:
+    """Whether a root was pruned last with a ledger that had come further than this one."""
+    if found.digest == records.accepted(watch, owner.NAME):
+        return False
+    record = owner.owner_in(found)
+    if record is None or record.ledger != records.identity:
+        return False
+    return record.progress > (records.progress if record.is_own else records.opening_progress)
+
+
+def trash_doubt(place: TrashPlace, records: RootReader) -> str:
+    """Why what is in a trash may not be this ledger's; empty if it is."""
     try:
         count = len(unknown_items(place, records))
     except OSError as error:

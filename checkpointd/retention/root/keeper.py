@@ -11,7 +11,13 @@ from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.files import opened_root
 from checkpointd.retention.root import owner, pin_copy, trash_place
 from checkpointd.retention.root.doubts import RootDoubts
-from checkpointd.retention.root.inspection import doubts_about, read_records, unreadable
+from checkpointd.retention.root.inspection import (
+    doubts_about,
+    is_ahead,
+    read_records,
+    trash_doubt,
+    unreadable,
+)
 from checkpointd.retention.root.lock import RootLock
 from checkpointd.retention.root.nested import pruned_above, pruned_below
 from checkpointd.retention.root.record_file import (
@@ -93,11 +99,17 @@ class RootKeeper:
         if copied:
             self._records.add_pins(copied)
         found = files[owner.NAME]
-        if found is not None and not self._written and self._is_ahead(found):
+        if found is not None and not self._written and is_ahead(self._watch, self._records, found):
             self._records.mark_unread(self._watch, owner.NAME, found.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(
-            self._watch, self._place, self._records, files, holder=holder, written=self._written
+            self._watch,
+            self._root,
+            self._records,
+            files,
+            trash=trash_doubt(self._place, self._records),
+            holder=holder,
+            written=self._written,
         )
         if enforce and not (doubts.rebuilt or doubts.pins or doubts.locked):
             self._write(files)
@@ -160,15 +172,6 @@ class RootKeeper:
             return
         if before:
             self._records.forget_trash(before)
-
-    def _is_ahead(self, found: RecordFile) -> bool:
-        if found.digest == self._records.accepted(self._watch, owner.NAME):
-            return False
-        record = owner.owner_in(found)
-        if record is None or record.ledger != self._records.identity:
-            return False
-        own = record.is_own
-        return record.progress > (self._records.progress if own else self._records.opening_progress)
 
     def _write(self, files: dict[str, RecordFile | None]) -> None:
         try:

@@ -85,7 +85,11 @@ def read(records_fd: int, name: str) -> RecordFile | None:
     except FileNotFoundError:
         return None
     with open(file, "rb") as stream:
-        data = stream.read(_READ_LIMIT)
+        return parse(stream.read(_READ_LIMIT))
+
+
+def parse(data: bytes) -> RecordFile:
+    """What the content of a file is."""
     digest = hashlib.sha256(data).hexdigest()
     try:
         body = json.loads(data)
@@ -104,8 +108,7 @@ def write(
     Raises:
         OSError: it cannot be written; what was there stays.
     """
-    whole = {"version": _VERSION, "checksum": _checksum(body), **body}
-    data = json.dumps(whole, indent=1).encode() + b"\n"
+    data = content_of(body)
     new = f"{name}.new"
     step(f"{name}: write")
     file = open_record(records_fd, new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -120,6 +123,12 @@ def write(
     os.rename(new, name, src_dir_fd=records_fd, dst_dir_fd=records_fd)
     os.fsync(records_fd)
     return RecordFile(hashlib.sha256(data).hexdigest(), body)
+
+
+def content_of(body: dict[str, Any]) -> bytes:
+    """The content of a file for what it is to hold."""
+    whole = {"version": _VERSION, "checksum": _checksum(body), **body}
+    return json.dumps(whole, indent=1).encode() + b"\n"
 
 
 def _checksum(body: dict[str, Any]) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _TENSORFLOW, _JAX, _TORCH = "tensorflow", "jax", "torch"
 _CHOICE = (_TENSORFLOW, _JAX, _TORCH)
+THREADS = "TF_NUM_INTRAOP_THREADS"
+"""The environment variable that holds how many threads a library may use."""
+
 _WRAPPERS = ("TorchModuleWrapper", "JaxLayer", "FlaxLayer")
 _TORCH_OPTIMIZERS = "keras.src.backend.torch.optimizers.torch_"
 
@@ -40,19 +43,22 @@ def start() -> None:
     name = names[0] if names and keras else _TENSORFLOW
     os.environ["KERAS_BACKEND"] = name
     importlib.import_module(name)
-    _one_thread(name)
+    _limit_threads(name)
 
 
-def _one_thread(name: str) -> None:
+def _limit_threads(name: str) -> None:
+    """Let a library use as many threads as the dispatcher's environment asks for, or one."""
+    threads = os.environ.get(THREADS, "1")
+    count = int(threads) if threads.isdigit() else 1
     library = sys.modules[name]
     with contextlib.suppress(RuntimeError):  # it has run already: a test's process
         if name == _TENSORFLOW:
             library.get_logger().setLevel("ERROR")
-            library.config.threading.set_intra_op_parallelism_threads(1)
-            library.config.threading.set_inter_op_parallelism_threads(1)
+            library.config.threading.set_intra_op_parallelism_threads(count)
+            library.config.threading.set_inter_op_parallelism_threads(count)
         elif name == _TORCH:
-            library.set_num_threads(1)
-            library.set_num_interop_threads(1)
+            library.set_num_threads(count)
+            library.set_num_interop_threads(count)
 
 
 def current() -> str:
@@ -81,7 +87,7 @@ def _reimport_keras(name: str) -> None:
         del sys.modules[module]
     os.environ["KERAS_BACKEND"] = name
     importlib.import_module(name)
-    _one_thread(name)
+    _limit_threads(name)
     importlib.import_module("keras")
 
 

@@ -13,6 +13,7 @@ import random
 import sys
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.verify.keras_files.keras_names import KERAS
 from checkpointd.verify.load import keras_backend
 
 if TYPE_CHECKING:
@@ -138,3 +139,17 @@ def library_of(model: Any) -> Any:
     )
 
     return model_runner.keras_of(model)
+
+
+def layers_of(model: Any) -> list[Any]:
+    """Return a Keras model and every layer in it, at any depth."""
+    walk = getattr(model, "_flatten_layers", None)
+    return [model, *(walk() if callable(walk) else getattr(model, "submodules", ()))]
+
+
+def has_user_code(model: Any) -> bool:
+    """Whether a model is made of any class that is not Keras's, or calls a function."""
+    return any(
+        kind.__module__.partition(".")[0] not in KERAS or kind.__name__ == "Lambda"
+        for kind in map(type, layers_of(model))
+    )

@@ -23,6 +23,7 @@ from checkpointd.core.check_result import CheckResult, failed
 from checkpointd.core.format_specs import Format
 from checkpointd.golden import backends, model_runner
 from checkpointd.golden.arrays import Ragged
+from checkpointd.verify.keras_files.keras_names import KERAS
 from checkpointd.verify.load import runtime, train_step
 from checkpointd.verify.load.inputs import feeding, made_inputs
 from checkpointd.verify.load.loaders import keras_signature
@@ -42,7 +43,6 @@ _SEEDS = (20, 21)
 _NEAR, _NEAR_16 = 1e-4, 3e-2
 """By how much of an output's size two runs of the same weights may differ on one machine."""
 
-_KERAS = ("keras", "tf_keras")
 _SHOWN = 3
 
 
@@ -54,7 +54,7 @@ def check(context: LoadContext) -> CheckResult | None:
     if context.record is not None and (context.record.outputs or context.record.signatures):
         return None  # `predictions` compares with what the original gave
     unrestored = unrestored_weights(context)
-    limit = _LONG if unrestored else _SHORT if has_user_code(loaded.model) else 0.0
+    limit = _LONG if unrestored else _SHORT if runtime.has_user_code(loaded.model) else 0.0
     if loaded.load_seconds > limit or not train_step.has_room(loaded.model):
         return None
     try:
@@ -219,25 +219,12 @@ def _differing(one: Any, other: Any, numbers: list[int]) -> list[str]:
     ]
 
 
-def has_user_code(model: Any) -> bool:
-    """Whether a model is made of any class that is not Keras's, or calls a function."""
-    return any(
-        kind.__module__.partition(".")[0] not in _KERAS or kind.__name__ == "Lambda"
-        for kind in map(type, _layers(model))
-    )
-
-
-def _layers(model: Any) -> list[Any]:
-    walk = getattr(model, "_flatten_layers", None)
-    return [model, *(walk() if callable(walk) else getattr(model, "submodules", ()))]
-
-
 def _untracked(one: Any, other: Any) -> list[str]:
     """Name the arrays and variables in layers of the user's that differ between two models."""
     known = {id(getattr(v, "_value", v)) for v in model_runner.variables_of(one)}
     found: dict[str, None] = {}
-    for layer, twin in zip(_layers(one), _layers(other)):
-        if type(layer).__module__.partition(".")[0] in _KERAS:
+    for layer, twin in zip(runtime.layers_of(one), runtime.layers_of(other)):
+        if type(layer).__module__.partition(".")[0] in KERAS:
             continue
         for name, value in vars(layer).items():
             is_array = isinstance(value, np.ndarray) or callable(getattr(value, "numpy", None))

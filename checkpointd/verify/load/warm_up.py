@@ -21,11 +21,13 @@ from checkpointd.core.report import Facts
 from checkpointd.core.request import Request
 from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.formats import generation_of
-from checkpointd.verify.load import runtime
+from checkpointd.verify.load import optimizers, runtime
 from checkpointd.verify.load.load_stage import load_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from checkpointd.core.report import Digest
 
 _SIZE = 8
 
@@ -39,13 +41,13 @@ def warm_up(directory: str) -> None:
     keras = runtime.default_keras()
     with _generators_unchanged():
         model = _model(keras)
-        files = {"warm_up.h5": Format.HDF5}
-        if runtime.generation(keras) != runtime.LEGACY:
-            files["warm_up.keras"] = Format.KERAS
+        files = {"warm_up.keras": Format.KERAS, "warm_up.h5": Format.HDF5}
+        if runtime.generation(keras) == runtime.LEGACY:
+            del files["warm_up.keras"]
         for name, fmt in files.items():
             path = os.path.join(directory, name)
             model.save(path)
-            _verify(path, fmt)
+            _verify(path, fmt, optimizers.from_memory(model.optimizer).tensors)
             os.unlink(path)
         if "tensorflow" in sys.modules:
             _run_saved_model(os.path.join(directory, "warm_up"))
@@ -64,8 +66,8 @@ def _model(keras: Any) -> Any:
     model = keras.Sequential(
         [
             layers.Input((_SIZE,)),
-            layers.Dense(_SIZE, activation="relu", kernel_initializer="zeros"),
-            layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+            layers.Dense(_SIZE, activation="relu"),
+            layers.Dense(1, use_bias=False),
         ]
     )
     model.compile(optimizer="adam", loss=keras.losses.MeanSquaredError())
@@ -73,9 +75,10 @@ def _model(keras: Any) -> Any:
     return model
 
 
-def _verify(path: str, fmt: Format) -> None:
+def _verify(path: str, fmt: Format, optimizer: tuple[Digest, ...] = ()) -> None:
+    """Run every check; with the variables of its optimizer also the training step."""
     request = Request(Checkpoint(path, fmt), generation_of(path, fmt), VerifySettings())
-    load_suite(request, Facts(format=fmt), lambda _result: None)
+    load_suite(request, Facts(format=fmt, optimizer_tensors=optimizer), lambda _result: None)
 
 
 def _run_saved_model(directory: str) -> None:

@@ -120,7 +120,7 @@ def test_commands_take_urls(daemon: Daemon, server: S3Server, tmp_path: Path) ->
     assert missing.returncode == 2
     assert f"{root}/missing" in missing.stderr
     checked = daemon.cli("config", "check").stdout
-    assert "warning" not in checked
+    assert "watch[1]" not in checked
     findings = daemon.cli("doctor", "roots", "--json").stdout.splitlines()
     finding = next(one for one in map(json.loads, findings) if server.url("runs") in one["message"])
     assert finding["level"] == "ok"

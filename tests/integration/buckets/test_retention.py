@@ -13,8 +13,9 @@ pytest.importorskip("boto3")
 
 from checkpointd.buckets.stores import deleting_store
 from checkpointd.config import RetentionSettings
-from checkpointd.ledger import State
+from checkpointd.ledger import Ledger, State
 from checkpointd.retention import TrashError
+from checkpointd.retention.buckets import BucketKeeper, view_bucket
 from tests.helpers.bucket_field import BucketField, enable_versioning, versions
 from tests.helpers.s3 import S3Server, s3_server
 
@@ -133,6 +134,31 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_whole(
     assert field.state(name) is State.TRASHED
 
 
+def test_a_restore_that_is_killed_is_finished_by_the_next_start(field: BucketField) -> None:
+    """What readers look for comes back last, so that nothing looks whole before it is."""
+    field.write("tf_checkpoint", 3)
+    before = field.objects()
+    for number in itertools.count(1):
+        (removal,) = field.prune()
+        steps = itertools.count(1)
+
+        def die(_step: str, last: int = number, steps: itertools.count[int] = steps) -> None:
+            if next(steps) == last:
+                raise Killed
+
+        try:
+            field.pruner(die).restore(removal.item)
+            break
+        except Killed:
+            assert field.objects() == before or not field.is_whole("ckpt-1")
+        field.pruner().recover()
+        assert field.objects() == before
+        assert field.state("ckpt-1") is State.VALID
+        field.ledger.unpin(removal.entry.path)
+    assert number == len(("restore data", "restore index", "forget")) + 1
+    assert field.objects() == before
+
+
 @pytest.mark.parametrize("key", ["ckpt-1.index", "ckpt-1.data-00000-of-00001"])
 def test_what_is_written_over_between_plan_and_delete_survives(
     field: BucketField, server: S3Server, key: str
@@ -211,3 +237,25 @@ def test_what_the_store_does_not_show_is_not_deleted(field: BucketField) -> None
     assert plan.removals
     assert pruner.apply(plan, field.references, replace(safety, undo="none")) == []
     assert pruner.apply(plan, field.references, replace(safety, deletes="ignored")) == []
+
+
+def test_pins_outlive_the_ledger(field: BucketField, tmp_path: Path) -> None:
+    """A new ledger finds the pins in the bucket, and prunes nothing before a person accepts it."""
+    field.write("keras", 2)
+    field.ledger.pin(f"{field.root}/ckpt-1.keras", "for the paper")
+    keeper = BucketKeeper("w", field.view, field.ledger)
+    assert not keeper.look(enforce=True).doubts.rebuilt
+    assert keeper.sign()
+    assert keeper.problem == ""
+    (tmp_path / "new").mkdir()
+    ledger = Ledger.open(tmp_path / "new")
+    doubts = view_bucket("w", field.view, ledger).doubts
+    assert "belongs to another ledger" in doubts.rebuilt
+    other = BucketKeeper("w", field.view, ledger)
+    assert other.look(enforce=True).doubts.rebuilt
+    assert [pin.note for pin in ledger.pins_below(field.root)] == ["for the paper"]
+    other.accept()
+    assert not other.look(enforce=True).doubts.rebuilt
+    assert other.sign()
+    assert "pruned by another checkpointd" in keeper.look(enforce=True).doubts.locked
+    ledger.close()

@@ -44,7 +44,10 @@ USER_CODE = """
         raise AssertionError("that was possible")
 
     def confined():
+        import tensorflow as tf
+
         assert _is_warm(), "this is a new process"
+        assert tf.config.threading.get_intra_op_parallelism_threads() == 3
         beside = os.path.dirname(__file__)
         _refused(lambda: open("BESIDE"))
         _refused(lambda: open("BESIDE", "a"))
@@ -192,17 +195,25 @@ def test_a_spare_gives_the_verdict_of_a_new_process(
         await asyncio.sleep(0.3)
         assert not loader(dispatcher)["spares"]  # none is made for what does not load in it
 
-    with_dispatcher(tmp_path, work)
+    with_dispatcher(tmp_path, work, threads=3)
 
 
-def test_none_is_made_where_memory_is_short_or_the_settings_want_none(
+def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`spares = 0`, and a machine with less memory than a spare should have: no spare."""
+    """`spares = 0`, a machine with less memory than a spare should have, `idle_exit`: no spare."""
     monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
     settings = make_request(weights, "users:model").settings
 
     async def work(dispatcher: LocalDispatcher, _ends: list[str]) -> None:
+        await dispatcher.warm(settings)
+        spare, pool = await spare_of(dispatcher), dispatcher.zygotes
+        pool._idle_exit = 0.1
+        idle = asyncio.create_task(pool._end_idle())
+        await ends_soon(spare)  # with its zygote, which nobody used
+        assert not loader(dispatcher)
+        idle.cancel()
+        dispatcher.configure(WorkerSettings(spares=0))
         await dispatcher.warm(settings)
         await asyncio.sleep(0.3)
         assert not psutil.Process(loader(dispatcher)["pid"]).children()
@@ -212,4 +223,4 @@ def test_none_is_made_where_memory_is_short_or_the_settings_want_none(
         await asyncio.sleep(0.3)
         assert not psutil.Process(loader(dispatcher)["pid"]).children()
 
-    with_dispatcher(tmp_path, work, spares=0)
+    with_dispatcher(tmp_path, work)

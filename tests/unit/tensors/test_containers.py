@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -286,3 +286,31 @@ def test_an_array_is_cut_into_slabs_that_cover_it_in_order() -> None:
     parts = [values[i].reshape(-1) for i in hdf5.slabs(values.shape, 8, budget=100)]
     assert max(p.nbytes for p in parts) <= 100
     assert (np.concatenate(parts) == values.reshape(-1)).all()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "weights", "others"),
+    [
+        (
+            {"model_config": "{}"},
+            ["model_weights/dense/dense/kernel:0", "optimizer_weights/Adam/m:0"],
+            ["history/val_loss", "notes"],
+        ),
+        (
+            {"layer_names": [b"dense", b"block/conv"]},
+            ["dense/dense/kernel:0", "block/conv/w:0", "top_level_model_weights/v:0"],
+            ["history/val_loss", "block/mean"],
+        ),
+        ({}, ["layers/dense/vars/0", "optimizer/vars/0"], ["history/val_loss", "labels"]),
+    ],
+)
+def test_what_somebody_added_beside_the_weights_is_none(
+    attributes: dict[str, Any], weights: list[str], others: list[str], tmp_path: Path
+) -> None:
+    """A history with NaN, labels, statistics: Keras never reads them."""
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs.update(attributes)
+        for name in (*weights, *others):
+            file[name] = np.full(3, np.nan)
+        found = hdf5.layout(file, 1 << 20).datasets
+    assert sorted(d.spec.key for d in found if d.spec.role == "other") == sorted(others)

@@ -20,7 +20,13 @@ from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.core.format_specs import Format
 from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
 from checkpointd.verify.keras_files.origin import names_policy
-from checkpointd.verify.load import keras_built_ins, load_errors, optimizers, runtime
+from checkpointd.verify.load import (
+    first_values,
+    keras_built_ins,
+    load_errors,
+    optimizers,
+    runtime,
+)
 from checkpointd.verify.load.loaders import (
     keras_errors,
     keras_signature,
@@ -161,6 +167,8 @@ def _try(source: LoadSource, library: Any) -> _Outcome:
         settings.allow_code,
         _policy(source),
     )
+    if not (custom or settings.allow_code):
+        load = functools.partial(_load_without_drawing, load)
     note, unknown = "", trusted_modules.not_to_import(origin.compiled, library, custom, settings)
     if not unknown:
         load_compiled = functools.partial(load, compiled=True)
@@ -180,6 +188,21 @@ def _try(source: LoadSource, library: Any) -> _Outcome:
     except Exception as error:  # noqa: BLE001 - the same
         missing = keras_built_ins.unresolved(origin.model, library, custom)
         return _Outcome(error=error, missing=missing)
+
+
+def _load_without_drawing(load: Callable[..., Any], *, compiled: bool) -> Any:
+    """Load a model and draw only the first values that are not in the file.
+
+    Where it turns out to hold another library's classes, it is loaded again in the usual way.
+
+    Raises:
+        Exception: whatever the library raises.
+    """
+    with first_values.drawn_late() as replaced:
+        model = load(compiled=compiled)
+    if replaced and runtime.has_user_code(model):
+        return load(compiled=compiled)
+    return model
 
 
 def load_model(

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _BY_ATTRIBUTE = "_layer_checkpoint_dependencies"
 """The attribute by which Keras 2.12 to 2.14 went through layers; later ones go through `layers`."""
 
-_NOT_FOUND = re.compile(r"expected \d+ variables?, but received 0 variables")
+_NOT_FOUND = re.compile(
+    r"expected \d+ variables?, but received 0 variables"
+    r"|expected str, bytes or os.PathLike object, not NoneType"
+)
+"""What is raised where the weights of a layer, or its assets, are not where they are looked for."""
 
 
 def explain(source: LoadSource, error: Exception) -> CheckResult | None:

@@ -237,11 +237,16 @@ def test_names_that_keras_finds_on_windows_alone_are_no_damage(
     assert "on Windows" in result.message
 
 
-def test_names_that_only_keras_2_12_to_2_14_find_are_no_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_assets", [False, True])
+def test_names_that_only_keras_2_12_to_2_14_find_are_no_damage(
+    has_assets: bool, tmp_path: Path
+) -> None:
     """They went through `_layer_checkpoint_dependencies`, and later ones go through `layers`."""
     made = models.library("tf_keras")
-    inputs = made.Input((3,))
-    model = made.Model(inputs, made.layers.Dense(2)(made.layers.Dense(4)(inputs)))
+    inputs = made.Input((1,), dtype="string") if has_assets else made.Input((3,))
+    hidden = made.layers.TextVectorization(vocabulary=["a"])(inputs) if has_assets else inputs
+    first = made.layers.Embedding(9, 2) if has_assets else made.layers.Dense(4)
+    model = made.Model(inputs, made.layers.Dense(2)(first(hidden)))
     result = _load_renamed(model, tmp_path, "_layer_checkpoint_dependencies/{}")
     assert result.reason == "load.environment", result.message
     assert "load it with TensorFlow 2.12 to 2.14" in result.message
