@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from checkpointd.core.urls import parse_url
 from checkpointd.daemon.retention_failures import RetentionFailures
 from checkpointd.daemon.threads import DiskThread
 from checkpointd.ledger import LedgerError
 from checkpointd.retention import Pruner
+from checkpointd.retention.buckets import BucketPruner, BucketView
 from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash import (
     Expired,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from checkpointd.config import WatchSettings
     from checkpointd.daemon.ledger_records import LedgerRecords
-    from checkpointd.ledger import KnownTrash
+    from checkpointd.ledger import BucketRemoval, KnownTrash
     from checkpointd.retention import TrashItem
 
 _ROUND_SECONDS = 60.0
@@ -145,6 +147,24 @@ class FormerTrashes:
             except (FileNotFoundError, NotInTrashError):
                 continue
         return None
+
+    async def restore_in_bucket(self, path: str) -> BucketRemoval | None:
+        """Undo a removal from the bucket of a watch that is configured no more; None if none is.
+
+        Raises:
+            TrashError: it cannot be restored.
+            OSError: the store refuses or does not answer.
+            LedgerError: the ledger cannot be read or written.
+        """
+        return await asyncio.to_thread(self._restore_in_bucket, path)
+
+    def _restore_in_bucket(self, path: str) -> BucketRemoval | None:
+        removals = self._records.bucket_removals()
+        found = next((r for r in removals if path in (r.path, r.item)), None)
+        if found is None:
+            return None
+        view = BucketView(parse_url(found.path).root)
+        return BucketPruner(found.watch, view, self._records).restore(found.item)
 
     async def empty(self, ids: frozenset[str]) -> list[Expired]:
         """Delete items of all of them for good.

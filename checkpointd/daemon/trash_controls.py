@@ -43,7 +43,7 @@ async def restore(
             with contextlib.suppress(NotInTrashError):
                 item, pinned = await watch.restore(path)
                 return _restored(item, watch.name, pinned=pinned)
-        found = await former.restore(path)
+        found = await former.restore(path) or await former.restore_in_bucket(path)
     except TrashError as error:
         raise ControlError(str(error), _CONFLICT) from None
     except (OSError, LedgerError) as error:

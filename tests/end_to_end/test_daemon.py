@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.helpers.daemon import CONFIG, eventually
+from tests.helpers.daemon import SCANNING, eventually
+from tests.helpers.scene import SCAN_ONLY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +67,7 @@ def test_every_format_gets_its_verdict_with_what_was_shown(daemon: Daemon, made:
 
 def test_a_restart_verifies_nothing_again_that_has_not_changed(daemon: Daemon, made: Path) -> None:
     """The ledger keeps verdicts over SIGTERM and over kill -9."""
+    daemon.config.write_text(SCANNING)
     path = daemon.runs / "plain.keras"
     shutil.copy(made / "plain.keras", path)
     daemon.start()
@@ -100,16 +102,18 @@ def test_sigterm_ends_everything_cleanly(daemon: Daemon, made: Path) -> None:
 
 def test_sighup_reloads_and_a_broken_config_changes_nothing(daemon: Daemon, made: Path) -> None:
     """A new watch is taken up; a wrong config is told and the old one goes on."""
+    daemon.config.write_text(SCANNING)
     daemon.start()
     more = daemon.home / "more"
     more.mkdir()
     shutil.copy(made / "plain.keras", more / "plain.keras")
     daemon.config.write_text(
-        CONFIG + f'\n[[watch]]\nname = "more"\npath = "{more}"\nsettle = "1s"\n'
+        f'{SCANNING}[[watch]]\nname = "more"\npath = "{more}"\nsettle = "1s"\n'
+        f"verify = {{ {SCAN_ONLY} }}\n"
     )
     daemon.kill(signal.SIGHUP)
     assert daemon.verdict(more / "plain.keras")["verdict"] == "valid"
-    daemon.config.write_text(CONFIG.replace("spares = 0", "concurrency = 0"))
+    daemon.config.write_text(SCANNING.replace("spares = 0", "concurrency = 0"))
     result = daemon.cli("reload")
     assert result.returncode != 0
     assert "concurrency" in result.stderr + result.stdout
@@ -153,6 +157,7 @@ def test_a_trainer_that_saves_over_best_h5_never_sees_an_error(
 
 def test_what_vanishes_is_noticed_and_the_daemon_goes_on(daemon: Daemon, made: Path) -> None:
     """A file, then the whole directory, disappears; it comes back and is verified again."""
+    daemon.config.write_text(SCANNING)
     daemon.start()
     path = daemon.runs / "plain.keras"
     shutil.copy(made / "plain.keras", path)
@@ -170,6 +175,7 @@ def test_what_vanishes_is_noticed_and_the_daemon_goes_on(daemon: Daemon, made: P
 
 def test_unreadable_and_empty_files_get_an_answer(daemon: Daemon, made: Path) -> None:
     """Nothing that lies about stops the daemon: the good one after it is verified."""
+    daemon.config.write_text(SCANNING)
     daemon.start()
     (daemon.runs / "empty.keras").touch()
     (daemon.runs / "noise.h5").write_bytes(os.urandom(5000))
@@ -209,7 +215,7 @@ def test_a_wrong_config_names_every_error_and_exits_78(daemon: Daemon) -> None:
 def test_pruning_keeps_what_the_policy_says_and_can_be_undone(daemon: Daemon, made: Path) -> None:
     """Old versions go to the trash, newest stay, a pin protects, restore brings back."""
     policy = '\n[watch.retention]\nmode = "{}"\nconfirm = "never"\nkeep_last = 2\nmin_age = "1ms"\n'
-    daemon.config.write_text(CONFIG + policy.format("dry-run"))
+    daemon.config.write_text(SCANNING + policy.format("dry-run"))
     daemon.start()
     paths = [daemon.runs / f"model_epoch_{n:02d}.keras" for n in range(1, 7)]
     for n, path in enumerate(paths):
@@ -222,7 +228,7 @@ def test_pruning_keeps_what_the_policy_says_and_can_be_undone(daemon: Daemon, ma
     plan = daemon.cli("prune")
     assert plan.returncode == 0, plan.stderr
     assert all(path.exists() for path in paths)
-    daemon.config.write_text(CONFIG + policy.format("enforce"))
+    daemon.config.write_text(SCANNING + policy.format("enforce"))
     assert daemon.cli("reload").returncode == 0
     eventually("three to be pruned", lambda: sum(p.exists() for p in paths) == 3)
     assert [p.exists() for p in paths] == [True, False, False, False, True, True]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.helpers.daemon import CONFIG, eventually
+from tests.helpers.daemon import CONFIG, SCANNING, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ def test_a_full_state_disk_is_told_and_nothing_is_lost(
     daemon: Daemon, made: Path, small_state: Path
 ) -> None:
     """While the ledger cannot be written the daemon goes on; with room again the verdict comes."""
+    daemon.config.write_text(SCANNING)
     daemon.start()
     first = daemon.runs / "first.keras"
     shutil.copy(made / "plain.keras", first)

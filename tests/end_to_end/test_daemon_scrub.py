@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.daemon import CONFIG, eventually
+from tests.helpers.daemon import SCANNING, eventually
 from tests.helpers.mounts import without
 from tests.helpers.watch import offset_of_a_kernel
 
@@ -70,6 +70,7 @@ def test_a_bit_that_rots_on_the_disk_is_found_by_reading_again(
     path, other = daemon.runs / "golden.h5", daemon.runs / "plain.keras"
     shutil.copy(made / "golden.h5", path)
     shutil.copy(made / "plain.keras", other)
+    daemon.config.write_text(SCANNING)
     daemon.start()
     assert daemon.verdict(path)["verdict"] == "valid"
     assert daemon.verdict(other)["verdict"] == "valid"
@@ -79,7 +80,7 @@ def test_a_bit_that_rots_on_the_disk_is_found_by_reading_again(
     disk.down()
     disk.rot(content, at)
     assert disk.up()
-    daemon.config.write_text(CONFIG.replace("torn_after", 'scrub_every = "2s"\ntorn_after'))
+    daemon.config.write_text(SCANNING.replace("torn_after", 'scrub_every = "2s"\ntorn_after'))
     daemon.start()
 
     def rotten() -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers.daemon import CONFIG, Daemon, eventually
+from tests.helpers.daemon import CONFIG, SCANNING, Daemon, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def test_a_place_that_cannot_be_written_is_a_problem_until_it_can(
     """The status says it, the daemon goes on, and the files come by themselves."""
     out = daemon.home / "out"
     out.write_bytes(b"in the way")
-    daemon.config.write_text(CONFIG + f'\n[watch.publish]\nverdict_file = "{out}"\n')
+    daemon.config.write_text(SCANNING + f'\n[watch.publish]\nverdict_file = "{out}"\n')
     daemon.start()
     shutil.copy(made / "plain.keras", daemon.runs / "plain.keras")
     assert daemon.verdict(daemon.runs / "plain.keras")["verdict"] == "valid"
@@ -89,7 +89,7 @@ def test_a_place_that_cannot_be_written_is_a_problem_until_it_can(
 def test_a_reload_takes_back_what_is_published_no_longer(daemon: Daemon, made: Path) -> None:
     """What is switched off leaves nothing that goes stale; a restart looks after it as well."""
     state = daemon.home / "state"
-    daemon.config.write_text(CONFIG + PUBLISH)
+    daemon.config.write_text(SCANNING + PUBLISH + 'require = ["intact"]\n')
     shutil.copytree(made / "export", daemon.runs / "export")
     daemon.start()
     link = state / "latest" / "runs" / "export" / LINK
@@ -97,11 +97,11 @@ def test_a_reload_takes_back_what_is_published_no_longer(daemon: Daemon, made: P
     eventually("both", lambda: link.exists() and file.exists())
     daemon.stop()
     assert link.exists()
-    daemon.config.write_text(CONFIG + "\n[watch.publish]\nverdict_file = true\n")
+    daemon.config.write_text(SCANNING + "\n[watch.publish]\nverdict_file = true\n")
     daemon.start()
     assert not os.path.lexists(link)
     assert file.exists()
-    daemon.config.write_text(CONFIG)
+    daemon.config.write_text(SCANNING)
     assert daemon.cli("reload").returncode == 0
     assert not file.exists()
     assert daemon.cli("config", "check").returncode == 0

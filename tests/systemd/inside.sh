@@ -46,6 +46,7 @@ systemd-analyze security checkpointd --threshold=12 >/dev/null && ok "exposure i
 useradd --create-home bob && usermod -aG checkpointd bob
 useradd --create-home carol
 /opt/checkpointd/bin/python -B "$here/users.py" $runs/given bob carol
+/usr/bin/python3 "$here/firewall.py"
 checkpointd doctor config service daemon web state ledger roots trash watch-limits sandbox hooks >/tmp/doctor && ok "doctor finds no problem"
 cat /tmp/doctor
 

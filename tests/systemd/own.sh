@@ -6,6 +6,7 @@ systemd-run -q --unit=alice --uid=alice -p Delegate=yes -p Type=notify -E "XDG_R
 mine() { setpriv --reuid=alice --regid=alice --init-groups env -i HOME=/home/alice "XDG_RUNTIME_DIR=/run/user/$uid" "PATH=$PATH" "$@"; }
 config=/home/alice/.config/checkpointd/config.toml
 mine checkpointd systemd install --watch /home/alice/runs
+echo "$scanning" >>$config
 mine systemctl --user daemon-reload && mine systemctl --user enable -q --now checkpointd && ok "without root it runs under a systemd of one's own"
 own_up() { mine checkpointd --config $config list | grep -q given; }
 waited own_up && ok "and watches"

@@ -20,12 +20,13 @@ _CANNOT = 77
 _PACKAGES = "/opt/checkpointd-packages"
 """Where what the wheel depends on is inside."""
 
+FIREWALL = "only this host is let in"
 _FACT = re.compile(r'ok "([^"]+)"')
 FACTS = [
     fact
     for script in ("inside", "reinstall", "restart", "instance", "own", "worker", "deb")
     for fact in _FACT.findall((HERE / f"{script}.sh").read_text(encoding="utf-8"))
-] + ["each user gets what the manual says"]
+] + ["each user gets what the manual says", FIREWALL]
 """What the scripts report when it holds."""
 
 _SETUP = """\
@@ -72,6 +73,7 @@ def _fleet() -> dict[str, str]:
     program = "/opt/checkpointd/bin/python -m distributed.cli.dask_scheduler"
     return {
         "fleet-certificates": manual.block("sh", "# a certificate, there, for each host"),
+        "fleet-daemon": manual.block("sh", "systemctl restart checkpointd\ncheckpointd status"),
         "fleet-dispatch": dispatch.replace("scheduler.example.org", "127.0.0.1"),
         "fleet-scheduler": scheduler.replace("/opt/checkpointd/bin/dask scheduler", program),
     }
@@ -183,4 +185,7 @@ def test_the_commands_of_the_readme_install_a_service_that_a_real_systemd_runs(
         pytest.skip(f"this machine boots no systemd, the unit is NOT tried for real: {done.stderr}")
     sys.stdout.write(done.stdout)
     missing = [fact for fact in FACTS if f"ok {fact}\n" not in done.stdout]
+    if "does not support BPF" in done.stdout and FIREWALL in missing:
+        missing.remove(FIREWALL)
+        sys.stdout.write("this kernel has no BPF for cgroups: IPAddressDeny= is NOT tried\n")
     assert not missing, f"{missing}\n{done.stderr[-3000:]}"

@@ -48,10 +48,11 @@ FREE = ("config example", "explain finite.nan", "monitoring rules", "docs glossa
 
 def run_here(arguments: list[str]) -> tuple[int, str]:
     """Run a command in this process, which is root's: then no child has to import it again."""
-    output = io.StringIO()
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = main.run(arguments)
-    return code, output.getvalue()
+    output.seek(0)
+    return code, output.read()
 
 
 def run_as(user: str, arguments: list[str]) -> tuple[int, str]:
@@ -90,6 +91,7 @@ def cells() -> list[tuple[str, str, int, str]]:
     return found + [(OTHER, command, 0, "") for command in FREE]
 
 
+os.chdir("/")  # a directory that everybody may look at
 wrong = 0
 for user, command, code, words in cells():
     arguments = command.format(path=CHECKPOINT).split()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from checkpointd.buckets import BucketStorage, ObjectChangedError
 from checkpointd.core.format_specs import GOLDEN_SUFFIX
 from checkpointd.formats import generation_of, member_path
+from checkpointd.formats.members import member_of
 from checkpointd.formats.names import OWN_DIRECTORIES
 from checkpointd.retention.buckets.order import deletion_order
 from checkpointd.retention.files import is_directory
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checkpointd.buckets.client import BucketClient, StoredObject
-    from checkpointd.core.checkpoint import Generation
     from checkpointd.ledger import Entry
 
 _CHANGED = "It is not in the bucket as it was verified"
@@ -72,18 +72,20 @@ class BucketView:
         with self._lock:
             return self._opened().is_empty
 
-    def generation(self, entry: Entry) -> Generation | None:
-        """The content at the path of a checkpoint, as it is listed; None if there is none."""
-        with self._lock:
-            try:
-                return generation_of(entry.path, entry.checkpoint.format, self._opened())
-            except OSError:
-                return None
-
     def is_unchanged(self, entry: Entry) -> bool:
-        """Whether a checkpoint is listed as it was verified."""
-        found = self.generation(entry)
-        return found is not None and found.key == entry.generation.key
+        """Whether a checkpoint is listed as it was verified, and nothing was added to it."""
+        generation, fmt = entry.generation, entry.checkpoint.format
+        with self._lock:
+            storage = self._opened()
+            try:
+                if is_directory(entry.checkpoint, generation):
+                    return generation_of(entry.path, fmt, storage).key == generation.key
+                return all(
+                    member_of(m.name, storage.stat(member_path(entry.path, m.name))) == m
+                    for m in generation.members
+                )
+            except OSError:
+                return False
 
     def is_shared(self, entry: Entry) -> bool:
         """Whether a checkpoint is a directory that also holds something else."""
