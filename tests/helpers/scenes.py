@@ -217,7 +217,7 @@ SCENES = (
         ),
         numbered("net/{}", (1, 2, 5)),
         policy="keep_last = 1",
-        removed=2,
+        removed=1,
     ),
     Scene(
         "put into keep/ by a person",
