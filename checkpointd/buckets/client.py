@@ -193,8 +193,13 @@ def _open(url: BucketUrl, environment: Mapping[str, str], read_timeout: str) -> 
     if emulator:
         base = emulator if "://" in emulator else f"http://{emulator}"
         client["allow_http"] = base.startswith("http://")
-        more = {"base_url": base, "skip_signature": True}
+        more = {"base_url": base, "skip_signature": True, "credential_provider": _no_credential}
     return GCSStore(url.bucket, client_options=client, retry_config=retry, **more)
+
+
+def _no_credential() -> dict[str, Any]:
+    """What is sent to an emulator, which takes any: else writes ask the machine's role for one."""
+    return {"token": "emulator", "expires_at": None}
 
 
 def stored_object(meta: Any) -> StoredObject:

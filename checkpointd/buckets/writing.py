@@ -1,12 +1,13 @@
 """Writes objects, never over one that is not named: every error is an `OSError` with a sentence.
 
-Small ones are written under a condition that the store keeps. A large one is sent in parts, for
+Small ones are written under a condition, if the store knows any. A large one is sent in parts, for
 which obstore has no condition: the key is looked at right before the parts become an object.
 """
 
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ PART = 8 << 20
 
 _MOST_PARTS = 9000
 _AT_A_TIME = 2
+_NO_CONDITIONS = re.compile(r"status code: 501|<Code>NotImplemented</Code>")
 _READ_SECONDS = "300s"
 """It runs while a part is sent: this is a part on a line of 0.2 Mbit/s."""
 
@@ -110,6 +112,23 @@ class BucketWriter(BucketClient):
         except Exception as error:  # noqa: BLE001 - the same
             if type(error).__name__ in ("AlreadyExistsError", "PreconditionError"):
                 raise self._in_the_way(key) from None
+            if _NO_CONDITIONS.search(str(error)) is None:
+                raise self._error(error, key) from None
+        else:
+            return
+        self._put_unconditionally(key, data, attributes, over)
+
+    def _put_unconditionally(
+        self, key: str, data: bytes, attributes: Any, over: MarkedObject | None
+    ) -> None:
+        """Write to a store that refuses conditions: the key is looked at right before."""
+        import obstore
+
+        if _identity(self.find(key)) != _identity(over):
+            raise self._in_the_way(key)
+        try:
+            obstore.put(self._store, key, data, attributes=attributes, use_multipart=False)
+        except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, key) from None
 
     def put_parts(

@@ -43,6 +43,7 @@ def list_(
 
     With --json newest first by save time, whatever the series.
     """
+    from checkpointd.cli.copies import copy_urls
     from checkpointd.cli.output import json_line
     from checkpointd.ledger.public import public_entry
 
@@ -60,16 +61,18 @@ def list_(
     )
     more = not everything and len(entries) > _LIMIT
     shown = entries[:_LIMIT] if more else entries
+    copies = copy_urls(workspace, watch)
     if json:
         for entry in shown:
-            json_line(public_entry(entry))
+            json_line({**public_entry(entry), "copy": copies.get(entry.path)})
         return OK
     if not shown:
         print(f"No checkpoint is {' or '.join(state)}." if state else "No checkpoint is known yet.")
         return OK
     from checkpointd.cli.list_view import by_series, show_list
 
-    show_list([public_entry(entry) for entry in by_series(shown, time.time())])
+    ordered = by_series(shown, time.time())
+    show_list([{**public_entry(entry), "copy": copies.get(entry.path)} for entry in ordered])
     if more:
         print(f"Only the newest {_LIMIT} are shown; --all shows the rest.")
     return OK
@@ -96,16 +99,11 @@ def show(context: typer.Context, path: PathArgument, json: Json = False) -> int:
             NOTHING,
         )
     if json:
-        json_line({**public_detail(entry), "replica": _public_replica(replica, entry)})
+        copy = replica.of_content(entry.generation.key) if replica is not None else None
+        json_line({**public_detail(entry), "replica": copy})
         return OK
     _print_detail(workspace, entry, replica)
     return OK
-
-
-def _public_replica(replica: Any, entry: Any) -> dict[str, Any] | None:
-    """The copy of a checkpoint in a bucket; None if there is none of its present content."""
-    is_current = replica is not None and replica.key == entry.generation.key
-    return replica.to_public() if is_current else None
 
 
 def _print_detail(workspace: Workspace, entry: Any, replica: Any) -> None:
@@ -127,7 +125,8 @@ def _print_detail(workspace: Workspace, entry: Any, replica: Any) -> None:
         rows.append(("metrics", metrics))
     rows += _copies(workspace, entry)
     if replica is not None:
-        earlier = "" if _public_replica(replica, entry) else ", of what was there before"
+        is_its_own = replica.of_content(entry.generation.key) is not None
+        earlier = "" if is_its_own else ", of what was there before"
         rows.append(("copy", f"{replica.url}{earlier}, last seen {when(replica.seen_at)}"))
     rows.extend(_marks(public))
     report = entry.report

@@ -34,6 +34,7 @@ def show_list(rows: list[dict[str, Any]]) -> None:
         state = row["state"]
         verdict = Text(state, COLOURS.get(state, ""))
         verdict.append(" pinned" if row["pinned"] else "", "dim")
+        verdict.append(" copied" if row.get("copy") else "", "dim")
         path = Text(printable(row["path"]))
         if row["tags"]:
             path.append(f"\ntagged {', '.join(row['tags'])}", "dim")

@@ -115,6 +115,7 @@ def restore(
     goes to the trash first.
     """
     from checkpointd.cli import trash_changes
+    from checkpointd.cli.copies import copies_of
     from checkpointd.cli.trash_items import contents, nothing_found, select, why_taken
 
     if not path and watch is None and since is None:
@@ -125,8 +126,10 @@ def restore(
     youngest = None if since is None else seconds("--since", since)
     chosen, missing = select(found.found, names, youngest)
     _print_errors(found.errors)
+    known = (alias for typed, aliases_of in names if typed in missing for alias in aliases_of)
+    copies = copies_of(workspace, known) if missing else []
     if not chosen:
-        raise nothing_found(missing, unread=bool(found.errors))
+        raise nothing_found(missing, unread=bool(found.errors), copies=copies)
     refused = 0
     if dry_run:
         rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
@@ -137,7 +140,8 @@ def restore(
     else:
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:
-        _print_errors([str(nothing_found(missing, unread=bool(found.errors)))])
+        error = nothing_found(missing, unread=bool(found.errors), copies=copies)
+        _print_errors([str(error)])
     return REFUSED if refused or missing else OK
 
 

@@ -12,7 +12,7 @@ from checkpointd.core.permissions import cure_of_denial
 from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from checkpointd.cli.trash_holdings import Holding
     from checkpointd.cli.workspace import Workspace
@@ -204,18 +204,22 @@ def why_taken(one: Found) -> str:
     return ""
 
 
-def nothing_found(missing: list[str], *, unread: bool = False) -> CliError:
+def nothing_found(
+    missing: list[str], *, unread: bool = False, copies: Sequence[str] = ()
+) -> CliError:
     """The error about arguments for which nothing is in the trash.
 
     Args:
         missing: the arguments.
         unread: whether there is a trash that could not be read.
+        copies: the URLs of copies of what is missing, in a bucket.
     """
     where = "in what could be read of the trash" if unread else "in the trash"
     code = UNREACHABLE if unread else NOTHING
     if not missing:
         return CliError(f"Nothing of that is {where}.", code)
     verb = "is" if len(missing) == 1 else "are"
-    return CliError(
-        f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is.", code
-    )
+    what = f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is."
+    for url in copies:
+        what += f" A copy is in {url}: `checkpointd docs replication` says how to bring it back."
+    return CliError(what, code)

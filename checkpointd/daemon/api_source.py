@@ -68,4 +68,6 @@ class ApiSource:
         entry = await self._ledger(Ledger.by_id, identity)
         if entry is None:
             return None
-        return checkpoint_detail(entry, *await self._ledger(Ledger.neighbours, entry))
+        neighbours = await self._ledger(Ledger.neighbours, entry)
+        replica = await self._ledger(Ledger.replica, entry.path)
+        return checkpoint_detail(entry, *neighbours, replica)

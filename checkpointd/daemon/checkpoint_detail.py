@@ -11,7 +11,7 @@ from checkpointd.tensors.baseline import unpack
 
 if TYPE_CHECKING:
     from checkpointd.core.report import Facts
-    from checkpointd.ledger import CheckpointSummary, Entry
+    from checkpointd.ledger import CheckpointSummary, Entry, Replica
 
 MAX_TENSORS = 1000
 """How many tensors are listed, the largest ones where there are more."""
@@ -32,7 +32,10 @@ _FACTS = (
 
 
 def checkpoint_detail(
-    entry: Entry, previous: CheckpointSummary | None, following: CheckpointSummary | None
+    entry: Entry,
+    previous: CheckpointSummary | None,
+    following: CheckpointSummary | None,
+    replica: Replica | None = None,
 ) -> dict[str, Any]:
     """The object of the API.
 
@@ -40,6 +43,7 @@ def checkpoint_detail(
         entry: the checkpoint.
         previous: the one of its series that was saved before it.
         following: the one that was saved after it.
+        replica: the last copy of its path in a bucket.
     """
     checkpoint = entry.checkpoint
     report = entry.whole_report
@@ -49,6 +53,7 @@ def checkpoint_detail(
         "series_id": series_id(checkpoint.watch, checkpoint.series),
         "previous": to_json(previous),
         "next": to_json(following),
+        "replica": replica.of_content(entry.generation.key) if replica else None,
         "facts": {name: to_json(getattr(facts, name)) for name in _FACTS} if facts else {},
         **_tensors(facts),
     }

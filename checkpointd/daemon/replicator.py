@@ -52,6 +52,9 @@ CHANGES = frozenset(
 _ROUND_SECONDS = 30.0
 _CALM_SECONDS = 0.2
 _AGAIN_SECONDS = 2.0
+_PACE = 20.0
+"""So many times as long as the ledger took to find what waits, it is not asked again."""
+
 _CALL_A_PERSON = 3
 """So many failures in a row are no short interruption."""
 
@@ -83,13 +86,18 @@ class Replicator:
         self._one = asyncio.Lock()
 
     async def configure(self, config: Config) -> None:
-        """Copy the watches of a config from now on; what goes on as before is not interrupted."""
+        """Copy the watches of a config from now on.
+
+        What goes on as before is not interrupted; what has failed is tried again at once.
+        """
         wanted = {w.name: w for w in config.watch if w.replicate.to is not None}
         for name, copies in list(self._running.items()):
             new = wanted.get(name)
             before = copies.settings
             if new is None or (new.path, new.replicate) != (before.path, before.replicate):
                 await self._running.pop(name).close()
+            else:
+                copies.retry()
         for name, settings in wanted.items():
             if name not in self._running:
                 copies = self._running[name] = WatchCopies(settings)
@@ -133,7 +141,7 @@ class Replicator:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await copies.wake.wait()
-            await asyncio.sleep(_CALM_SECONDS)
+            await asyncio.sleep(max(_CALM_SECONDS, min(copies.pace, _ROUND_SECONDS)))
 
     async def _round(self, copies: WatchCopies) -> float:
         """Copy what waits, until nothing does or the store fails.
@@ -143,8 +151,8 @@ class Replicator:
         """
         if copies.since is None:
             copies.since = await self._ledger(Ledger.replicating_since, copies.name, copies.to)
+        await self._find_waiting(copies)
         began = time.monotonic()
-        copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
         watch = self._watches.get(copies.name)
         status = watch.watcher.status() if watch is not None else None
         if status is None or not (status.up and status.ready):
@@ -155,10 +163,16 @@ class Replicator:
             await self._look(copies)
         for one in copies.due():
             await self._copy(copies, one)
-            is_old = time.monotonic() - began > _AGAIN_SECONDS
+            is_old = time.monotonic() - began > max(_AGAIN_SECONDS, copies.pace)
             if copies.is_paused() or (copies.wake.is_set() and is_old):
                 break
         return min(copies.next_due(), _ROUND_SECONDS)
+
+    async def _find_waiting(self, copies: WatchCopies) -> None:
+        """Ask the ledger what waits; of very many it does not do that all the time."""
+        began = time.monotonic()
+        copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
+        copies.pace = _PACE * (time.monotonic() - began)
 
     async def _copy(self, copies: WatchCopies, one: Unreplicated) -> None:
         """Copy one checkpoint, if it still is what was verified."""
@@ -232,4 +246,4 @@ class Replicator:
         for path in missing:
             log.warning("its copy is gone or was changed", watch=copies.name, path=path)
         await self._ledger(Ledger.record_replicas_seen, copies.name, copies.to, missing, at)
-        copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
+        await self._find_waiting(copies)

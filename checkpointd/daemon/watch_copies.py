@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from checkpointd.core.text import sentence
@@ -55,7 +55,11 @@ class WatchCopies:
         self.copying = ""
         self.store_failure = ""
         self.look_at = 0.0
+        self.pace = 0.0
+        """For how many seconds what waits is not looked for again."""
         self._waiting: list[Unreplicated] = []
+        self._oldest_at: float | None = None
+        self._bytes = 0
         self._failures: dict[str, Failure] = {}
         self._in_a_row = 0
         self._paused_until = 0.0
@@ -63,8 +67,15 @@ class WatchCopies:
     def set_waiting(self, found: Iterable[Unreplicated]) -> None:
         """Take what waits now; what does not wait any more has not failed either."""
         self._waiting = copying_order(found)
+        self._measure()
         paths = {one.path for one in self._waiting}
         self._failures = {p: why for p, why in self._failures.items() if p in paths}
+
+    def _measure(self) -> None:
+        """Sum up what waits: the status asks every second, and it may be very many."""
+        begins = (max(one.verified_at, self.since or 0.0) for one in self._waiting)
+        self._oldest_at = min(begins, default=None)
+        self._bytes = sum(one.size_bytes for one in self._waiting)
 
     def is_paused(self) -> bool:
         """Whether the store failed, and is not asked again yet."""
@@ -88,6 +99,7 @@ class WatchCopies:
     def note_copied(self, path: str) -> bool:
         """Note that a checkpoint was copied; return whether the store had failed before."""
         self._waiting = [one for one in self._waiting if one.path != path]
+        self._measure()
         self._failures.pop(path, None)
         had_failed = bool(self.store_failure)
         self.store_failure, self._in_a_row, self._paused_until = "", 0, 0.0
@@ -109,15 +121,20 @@ class WatchCopies:
         self._paused_until = time.monotonic() + pause
         return self._in_a_row
 
+    def retry(self) -> None:
+        """Try everything again now."""
+        self._paused_until = 0.0
+        self._failures = {p: replace(why, due=0.0) for p, why in self._failures.items()}
+        self.wake.set()
+
     def status(self) -> ReplicationStatus:
         """What waits, since when, and what failed."""
-        begins = [max(one.verified_at, self.since or 0.0) for one in self._waiting]
         reasons = [f.why for f in self._failures.values() if f.why]
         return ReplicationStatus(
             to=self.to,
             waiting=len(self._waiting),
-            waiting_bytes=sum(one.size_bytes for one in self._waiting),
-            oldest_at=min(begins, default=None),
+            waiting_bytes=self._bytes,
+            oldest_at=self._oldest_at,
             copying=self.copying,
             failure=sentence(self.store_failure or next(iter(reasons), "")),
         )

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _COLUMNS = "path, watch, destination, url, key, digest, size, objects, at, seen_at"
-_CURRENT = (
+_PRESENT = (
     "FROM checkpoints c JOIN reports p ON p.id = c.report JOIN replicas r ON r.path = c.path "
-    "AND r.key = c.key AND r.digest = p.digest AND r.destination = ?"
+    "AND r.key = c.key AND r.digest = p.digest"
 )
 """Joins the copy of what is at a path now: the same content, and the same verified digest."""
+
+_CURRENT = f"{_PRESENT} AND r.destination = ?"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Replica:
     objects: tuple[ReplicaObject, ...]
     at: float
     seen_at: float
+
+    def of_content(self, key: str) -> dict[str, Any] | None:
+        """The public object, if this is the copy of a generation with a key; None if it is not."""
+        return self.to_public() if self.key == key else None
 
     def to_public(self) -> dict[str, Any]:
         """The object of `show --json`."""
@@ -110,12 +116,24 @@ class ReplicaTable(HookQueue):
         )
         return {rows.path_text(path): seen_at for path, seen_at in found}
 
+    def copy_urls(self, watch: str | None = None) -> dict[str, str]:
+        """Where the copy is of each path whose present content is copied, wherever that is to."""
+        found = self._rows(
+            f"SELECT c.path, r.url {_PRESENT} WHERE ? IS NULL OR c.watch = ?", (watch, watch)
+        )
+        return {rows.path_text(path): url for path, url in found}
+
     def unreplicated(self, watch: str, destination: str) -> list[Unreplicated]:
         """The valid checkpoints of a watch whose present content is not copied below a URL."""
+        newest = dict(
+            self._rows(
+                "SELECT series, MAX(saved_at) FROM checkpoints WHERE watch = ? "
+                "AND state = 'valid' GROUP BY series",
+                (watch,),
+            )
+        )
         found = self._rows(
-            "SELECT c.id, c.path, c.series, c.size, c.saved_at, s.finished_at, NOT EXISTS ("  # noqa: S608 - the same
-            "SELECT 1 FROM checkpoints n WHERE n.watch = c.watch AND n.series = c.series "
-            "AND n.saved_at > c.saved_at AND n.state = 'valid') "
+            "SELECT c.id, c.path, c.series, c.size, c.saved_at, s.finished_at "  # noqa: S608 - ours
             "FROM checkpoints c JOIN reports s ON s.id = c.report "
             f"WHERE c.watch = ? AND c.state = 'valid' AND c.id NOT IN (SELECT c.id {_CURRENT})",
             (watch, destination),
@@ -128,9 +146,9 @@ class ReplicaTable(HookQueue):
                 size,
                 saved_at,
                 verified_at,
-                bool(newest),
+                newest.get(series) == saved_at,
             )
-            for number, path, series, size, saved_at, verified_at, newest in found
+            for number, path, series, size, saved_at, verified_at in found
         ]
 
     def replicating_since(self, watch: str, destination: str) -> float:

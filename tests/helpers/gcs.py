@@ -13,7 +13,7 @@ import ssl
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -30,14 +30,19 @@ class Stored:
     data: bytes
     generation: int
     at: float
+    marks: dict[str, str] = field(default_factory=dict)
+    parts: int = 1
 
     @property
     def etag(self) -> str:
-        """The MD5, as the XML API has it."""
-        return f'"{hashlib.md5(self.data, usedforsecurity=False).hexdigest()}"'
+        """The MD5, as the XML API has it; of what came in parts something that is none."""
+        text = hashlib.md5(self.data, usedforsecurity=False).hexdigest()
+        return f'"{text}"' if self.parts == 1 else f'"{text[::-1]}"'
 
 
 OBJECTS: dict[str, Stored] = {}
+PARTS: dict[str, dict[int, bytes]] = {}
+MARKS: dict[str, dict[str, str]] = {}
 SESSIONS: dict[str, str] = {}
 COUNT = itertools.count(1)
 
@@ -82,10 +87,55 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return found
 
+    def _marks(self) -> dict[str, str]:
+        names = [name for name in self.headers if name.lower().startswith("x-goog-meta-")]
+        return {name: self.headers[name] for name in names}
+
+    def _name(self) -> str:
+        return unquote(urlparse(self.path).path).removeprefix(f"/{BUCKET}/")
+
+    def _post_parts(self, query: dict[str, list[str]]) -> None:
+        """Begin an upload in parts, or make an object of them."""
+        name = self._name()
+        if "uploadId" not in query:
+            number = str(next(COUNT))
+            PARTS[number], MARKS[number] = {}, self._marks()
+            body = (
+                f"<UploadId>{number}</UploadId><Key>{escape(name)}</Key><Bucket>{BUCKET}</Bucket>"
+            )
+            text = f"<InitiateMultipartUploadResult>{body}</InitiateMultipartUploadResult>"
+            self._answer(200, text.encode())
+            return
+        number = query["uploadId"][0]
+        parts = [PARTS[number][index] for index in sorted(PARTS[number])]
+        made = Stored(b"".join(parts), next(COUNT), time.time(), MARKS[number], len(parts))
+        OBJECTS[name] = made
+        text = f"<ETag>{escape(made.etag)}</ETag>"
+        body = f"<CompleteMultipartUploadResult>{text}</CompleteMultipartUploadResult>"
+        self._answer(200, body.encode(), x_goog_generation=str(made.generation))
+
+    def _put_object(self, query: dict[str, list[str]], data: bytes) -> None:
+        """Take an object under a condition, or a part of one."""
+        name = self._name()
+        if "uploadId" in query:
+            PARTS[query["uploadId"][0]][int(query["partNumber"][0])] = data
+            self._answer(200, ETag=f'"{len(data)}"')
+            return
+        there = OBJECTS[name].generation if name in OBJECTS else 0
+        if int(self.headers.get("x-goog-if-generation-match", there)) != there:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
+        made = OBJECTS[name] = Stored(data, next(COUNT), time.time(), self._marks())
+        self._answer(200, ETag=made.etag, x_goog_generation=str(made.generation))
+
     def do_POST(self) -> None:
         """Begin an upload, or copy an object."""
         url = urlparse(self.path)
         self._body()
+        query = parse_qs(url.query, keep_blank_values=True)
+        if url.path.startswith(f"/{BUCKET}/"):
+            self._post_parts(query)
+            return
         if url.path.startswith("/upload/"):
             number = str(next(COUNT))
             SESSIONS[number] = parse_qs(url.query)["name"][0]
@@ -102,6 +152,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         """Take the content of an upload."""
+        if self.path.startswith(f"/{BUCKET}/"):
+            self._put_object(parse_qs(urlparse(self.path).query), self._body())
+            return
         name = SESSIONS[parse_qs(urlparse(self.path).query)["id"][0]]
         store(name, self._body())
         self._answer(200, _facts(name))
@@ -150,6 +203,7 @@ class Handler(BaseHTTPRequestHandler):
                 code = 416
             data = part
         modified = formatdate(found.at, usegmt=True)
+        more |= {"x_goog_generation": str(found.generation), **found.marks}
         self._answer(code, data, ETag=found.etag, Last_Modified=modified, **more)
 
 

@@ -237,6 +237,42 @@ def test_what_the_store_did_not_keep_is_not_believed(
     assert place.content("m.h5") == b"the weights"
 
 
+def test_a_store_that_refuses_conditions_is_looked_at_right_before(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As older ones do (ceph/s3-tests#218): still nothing of others is written over."""
+    import obstore
+
+    put = obstore.put
+
+    def refuses(store: Any, key: str, data: bytes, **keys: Any) -> Any:
+        if keys.pop("mode", "overwrite") != "overwrite":
+            refused.append(key)
+            raise OSError("Server returned non-2xx status code: 501 Not Implemented")
+        return put(store, key, data, **keys)
+
+    refused: list[str] = []
+    monkeypatch.setattr(obstore, "put", refuses)
+    path = place.root / "best.keras"
+    for content in (b"first", b"second"):
+        path.write_bytes(content)
+        place.copy("best.keras", Format.KERAS)
+        assert place.content("best.keras") == content
+    path.write_bytes(b"third")
+    find = BucketWriter.find
+
+    def late(self: BucketWriter, key: str) -> Any:
+        if len(refused) == 3:
+            put(self._store, key, b"theirs")
+            refused.append("")
+        return find(self, key)
+
+    monkeypatch.setattr(BucketWriter, "find", late)
+    with pytest.raises(InTheWayError):
+        place.copy("best.keras", Format.KERAS)
+    assert place.content("best.keras") == b"theirs"
+
+
 def test_bytes_are_read_again_where_the_tag_proves_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,7 +78,11 @@ class Copied:
             )
 
         for path in paths:
-            eventually(f"{path} to be copied", lambda p=path: is_copied(p), 100)
+            try:
+                eventually(f"{path} to be copied", lambda p=path: is_copied(p))
+            except AssertionError as error:
+                error.add_note(self.daemon.log)
+                raise
 
     def metrics(self) -> dict[str, float]:
         """The metrics about copies, as far as there are any."""
@@ -100,6 +104,10 @@ def copied(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def _is_pruned(copied: Copied, path: Path) -> bool:
     return copied.daemon.entry(path).get("state", "trashed") == "trashed"
+
+
+def _lines(daemon: Daemon, *command: str) -> list[str]:
+    return daemon.cli(*command).stdout.splitlines()
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -130,6 +138,11 @@ def test_each_is_copied_and_pruned_after_that_alone(copied: Copied) -> None:
     assert len(shown["objects"]) == 2
     assert f"{copied.to}/each/ckpt-3, last seen" in daemon.cli("show", str(paths[2])).stdout
     assert copied.metrics()["replicated_total"] == before + 4
+    listed = {r["path"]: r["copy"] for r in map(json.loads, _lines(daemon, "list", "--json"))}
+    assert listed[str(paths[2])] == f"{copied.to}/each/ckpt-3"
+    assert daemon.cli("trash", "empty", "--apply").returncode == 0
+    lost = daemon.cli("restore", str(paths[0]))
+    assert f"A copy is in {copied.to}/each/ckpt-1" in lost.stderr
 
 
 def test_nothing_goes_while_the_store_is_down(copied: Copied) -> None:
@@ -150,6 +163,7 @@ def test_nothing_goes_while_the_store_is_down(copied: Copied) -> None:
     assert "2 wait for" in daemon.cli("status").stdout
     assert daemon.entry(paths[0])["state"] == "valid"
     server.start()
+    assert daemon.cli("reload").returncode == 0  # tries it at once
     copied.until_copied(*paths)
     eventually("the older one to go", lambda: _is_pruned(copied, paths[0]))
     assert f"all valid ones are in {copied.to}" in daemon.cli("status").stdout
@@ -198,5 +212,31 @@ def test_what_is_in_the_way_keeps_the_local_one(copied: Copied) -> None:
     assert daemon.verdict(first)["state"] == "valid"
     assert copied.content("way/ckpt-7.index") == b"somebody else's"
     server.delete("copies/way/ckpt-7.index")
+    assert daemon.cli("reload").returncode == 0
     copied.until_copied(first)
     eventually("it to go", lambda: _is_pruned(copied, first))
+
+
+def test_another_destination_is_filled_from_the_start_and_the_old_one_is_known(
+    copied: Copied,
+) -> None:
+    """By a reload; back at the old one, nothing is sent again."""
+    daemon, server = copied.daemon, copied.server
+    path = copied.save("moved/ckpt-1")
+    copied.until_copied(path)
+    config = daemon.config.read_text()
+    daemon.config.write_text(config.replace(copied.to, server.url("elsewhere")))
+    assert daemon.cli("reload").returncode == 0
+    eventually(
+        "the other copy",
+        lambda: (
+            json.loads(daemon.cli("show", str(path), "--json").stdout)["replica"]["url"]
+            == f"{server.url('elsewhere')}/moved/ckpt-1"
+        ),
+    )
+    before = len(server.requests)
+    daemon.config.write_text(config)
+    assert daemon.cli("reload").returncode == 0
+    eventually("nothing to wait", lambda: daemon.entry(path) and not copied.status()["waiting"])
+    assert _is_whole(copied, path)
+    assert not [r for r in server.requests[before:] if r.startswith("PUT") and "/moved/" in r]

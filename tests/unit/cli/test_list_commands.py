@@ -39,6 +39,15 @@ def test_the_newest_run_of_a_series_comes_first_and_its_last_step() -> None:
     assert [one.step for one in shown] == [9, 8, 13, 12, 7, 6]
 
 
+def test_it_shows_what_is_copied(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the verdict."""
+    plain = public_entry(entry(1))
+    show_list([{**plain, "copy": None}, {**plain, "pinned": True, "copy": "s3://b/ckpt-1"}])
+    lines = capsys.readouterr().out.splitlines()
+    assert "copied" not in lines[1]
+    assert "valid pinned copied" in lines[2]
+
+
 def test_it_shows_what_has_a_golden_record(capsys: pytest.CaptureFixture[str]) -> None:
     """Beside what was shown, in no column of its own."""
     plain = public_entry(entry(1))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.cli.status_view import show_status
+from checkpointd.observe.replication_status import ReplicationStatus
 from checkpointd.observe.status import (
     DaemonStatus,
     FilesystemStatus,
@@ -96,3 +97,20 @@ def test_status_shows_that_duty_cycle_lets_checkpoints_wait(
     show_status(DaemonStatus(healthy=True, ready=True, queue=queue))
     printed = " ".join(capsys.readouterr().out.split())
     assert "2 waiting; duty_cycle lets a worker rest until 2023-11-14" in printed
+
+
+def test_copies_that_wait_are_shown_with_the_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where to, how many, since when; nothing is said of a watch that is not copied."""
+    to, since = "s3://backups/runs", time.time() - 7200
+    late = ReplicationStatus(to, 3, 5 << 30, since, "/r/ckpt-9", "The store does not answer.")
+    watches = (
+        WatchStatus("a", replication=late),
+        WatchStatus("b", replication=ReplicationStatus(f"{to}/b")),
+        WatchStatus("c"),
+    )
+    show_status(DaemonStatus(healthy=True, ready=True, watches=watches))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"3 wait for {to}, 5.0 GiB, the first since 2 h ago; now: /r/ckpt-9" in printed
+    assert "The store does not answer." in printed
+    assert f"all valid ones are in {to}/b" in printed
+    assert printed.count("copies ") == 2

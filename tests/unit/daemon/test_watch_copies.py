@@ -67,6 +67,13 @@ def test_a_store_that_fails_is_left_alone_for_longer_and_longer(copies: WatchCop
     assert not copies.is_paused()
     assert [copies.note_store_failure("It is down.") for _ in range(9)] == list(range(1, 10))
     assert copies.is_paused()
+    copies.note_failure("/w/ckpt-0", "it is in the way")
+    copies.retry()
+    assert not copies.is_paused()
+    assert _due(copies) == [4, 0, 1, 2, 3]
+    copies.set_waiting([one for one in WAITING if one.id])
+    copies.set_waiting(WAITING)
+    assert copies.note_store_failure("It is down.") == 10
     assert 200 < copies.next_due() <= 300
     (text,) = copies.problems(is_tight=False)
     assert text == (

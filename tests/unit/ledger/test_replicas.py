@@ -58,6 +58,8 @@ def test_what_is_copied_is_known_after_a_restart(ledger: Ledger, tmp_path: Path)
     assert again.replicated("w", TO) == {first.path: first.seen_at}
     assert [w.path for w in again.unreplicated("w", TO)] == [second.path]
     assert again.replicas("w", TO) == [first]
+    assert again.copy_urls() == again.copy_urls("w") == {first.path: first.url}
+    assert not again.copy_urls("v")
     again.close()
 
 

@@ -92,3 +92,15 @@ def test_the_service_of_a_daemon_may_connect_to_its_scheduler(tmp_path: Path) ->
     assert "\nRestrictAddressFamilies=AF_INET AF_INET6\nIPAddressAllow=10.1.0.7\n" in text
     named = render.directories([], [], [], scheduler="scheduler.example.org")
     assert "IPAddressAllow=any\n" in named
+
+
+def test_the_service_of_a_daemon_that_copies_may_connect_to_its_bucket(tmp_path: Path) -> None:
+    """A store is on other hosts; without this every copy would fail."""
+    pytest.importorskip("obstore")
+    config = tmp_path / "etc/checkpointd/config.toml"
+    config.parent.mkdir(parents=True)
+    watch = '[[watch]]\nname = "a"\npath = "/data"\nreplicate = { to = "s3://backups/runs" }\n'
+    config.write_text(watch, encoding="utf-8")
+    installer.install(Disk(str(tmp_path)), HOST, [], str(tmp_path))
+    drop_in = tmp_path / "etc/systemd/system/checkpointd.service.d/directories.conf"
+    assert "IPAddressAllow=any\n" in drop_in.read_text("utf-8")

@@ -30,6 +30,17 @@ def test_counts_queue_and_verdicts_are_on_the_page() -> None:
     assert "18.0 GiB kept" in text
 
 
+def test_what_waits_for_its_copy_is_on_the_page() -> None:
+    """How many, and since when; or that nothing does."""
+    late = {"to": "s3://b/runs", "waiting": 3, "oldest_at": NOW - 7200}
+    state = status(
+        watches=[watch("a", replication=late), watch("b", replication={"to": "s3://b/b"})]
+    )
+    text = Outline(render_page(state, [], NOW)).text
+    assert "3 not copied yet, the first since 2 h ago" in text
+    assert text.count("all valid ones copied") == 1
+
+
 def test_a_row_answers_what_is_newest_what_is_good_and_what_goes_next() -> None:
     """One line for each series, the worst first."""
     removal = NextRemoval(9, "/srv/runs/resnet/ckpt-9", 991, NOW - 540, 3, 2**20, False, "no rule")
