@@ -7,33 +7,8 @@ from typing import Annotated
 
 import typer
 
+from checkpointd.cli.arguments import MODULES
 from checkpointd.cli.workspace import Workspace
-
-MODULES = (
-    "daemon_commands",
-    "verify_commands",
-    "diff_commands",
-    "attest_commands",
-    "list_commands",
-    "latest_commands",
-    "wait_commands",
-    "retention_commands",
-    "trash_commands",
-    "pin_commands",
-    "tag_commands",
-    "hook_commands",
-    "config_commands",
-    "doctor_commands",
-    "systemd_commands",
-    "monitoring_commands",
-    "kubernetes_commands",
-    "docs_commands",
-    "version_commands",
-)
-"""The modules of the commands, in the order of `--help`."""
-
-_QUICK = {"latest": "latest_commands", "run": "daemon_commands", "wait": "wait_commands"}
-"""What scripts call, and the daemon: they need not wait until all others are imported."""
 
 
 def _version(asked: bool) -> None:
@@ -80,14 +55,3 @@ def make_app(modules: Sequence[str] = MODULES) -> typer.Typer:
     for name in modules:
         import_module(f"checkpointd.cli.{name}").add_to(app)
     return app
-
-
-def modules_for(arguments: Sequence[str]) -> Sequence[str]:
-    """Return the modules that a command line needs: one, if it is clear that this is enough."""
-    words = list(arguments)
-    if words[:1] in (["--config"], ["-c"]):
-        del words[:2]
-    elif words and words[0].startswith("--config="):
-        del words[0]
-    module = _QUICK.get(words[0]) if words else None
-    return MODULES if module is None else (module,)

@@ -1,11 +1,10 @@
 """`run` and `demo` start a daemon; `status` and `reload` talk to one."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
+from checkpointd.cli.daemon_start import start_daemon, wrong_if_unreadable
 from checkpointd.cli.errors import CONFIG, INVALID, OK, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import workspace_of
@@ -22,12 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 def run(context: typer.Context) -> int:
     """Run the daemon in the foreground. SIGTERM stops it, SIGHUP reloads its config."""
-    from checkpointd.retention.collector import paused_collector
-
-    with paused_collector():
-        from checkpointd.daemon import run as run_daemon
-    with _wrong_if_unreadable():
-        return run_daemon(workspace_of(context).config_path)
+    return start_daemon(workspace_of(context).option)
 
 
 def worker(context: typer.Context) -> int:
@@ -38,19 +32,8 @@ def worker(context: typer.Context) -> int:
     """
     from checkpointd.daemon.fleet_worker import run_worker
 
-    with _wrong_if_unreadable():
+    with wrong_if_unreadable():
         return run_worker(workspace_of(context).config_path)
-
-
-@contextlib.contextmanager
-def _wrong_if_unreadable() -> Iterator[None]:
-    """A service that may not read its config is not started again: it would fail the same way."""
-    from checkpointd.config import ConfigDeniedError
-
-    try:
-        yield
-    except ConfigDeniedError as error:
-        raise CliError(error.message, CONFIG, error.cure) from None
 
 
 def demo(

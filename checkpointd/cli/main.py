@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd import __version__
 from checkpointd.cli import errors
+from checkpointd.cli.arguments import config_of, is_run, modules_for
 from checkpointd.core.text import printable
 
 if TYPE_CHECKING:
@@ -44,25 +45,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    import typer
-
-    from checkpointd.cli.app import make_app, modules_for
     from checkpointd.config.errors import ConfigDeniedError, ConfigError
 
-    # The base of every usage error; where it lives differs between versions of typer.
-    usage: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-    app = make_app(modules_for(sys.argv[1:] if arguments is None else arguments))
     try:
-        code = app(args=arguments, prog_name="checkpointd", standalone_mode=False)
-    except usage as error:
-        error.show()
-        return int(error.exit_code)
+        code = _called(sys.argv[1:] if arguments is None else arguments)
     except errors.CliError as error:
         return _fail(str(error), error.code)
     except ConfigError as error:
         is_denied = isinstance(error, ConfigDeniedError)
         return _fail(str(error), errors.UNREACHABLE if is_denied else errors.CONFIG)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return errors.INTERRUPTED
     except SystemExit as stopped:
         if isinstance(stopped.__context__, BrokenPipeError):  # typer has made an exit code of it
@@ -73,6 +65,28 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:  # noqa: BLE001 - every fault of ours is reported here
         return _report_unexpected(error)
     return code if isinstance(code, int) else errors.OK
+
+
+def _called(arguments: Sequence[str]) -> Any:
+    """Run the command, and return what it returns."""
+    if is_run(arguments):
+        from checkpointd.cli.daemon_start import start_daemon
+
+        return start_daemon(config_of(arguments))
+    import typer
+
+    from checkpointd.cli.app import make_app
+
+    # The base of every usage error; where it lives differs between versions of typer.
+    usage: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    app = make_app(modules_for(arguments))
+    try:
+        return app(args=arguments, prog_name="checkpointd", standalone_mode=False)
+    except usage as error:
+        error.show()
+        return int(error.exit_code)
+    except typer.Abort:
+        return errors.INTERRUPTED
 
 
 def _drop_output() -> None:

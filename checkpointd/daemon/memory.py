@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 from typing import Any
 
 _M_MMAP_THRESHOLD = -3
@@ -38,4 +39,5 @@ def drop(items: list[Any]) -> None:
     """
     while items:
         del items[-_AT_ONCE:]
+    gc.collect()  # also empties Python's own lists of free objects, which keep pages in use
     release_unused_memory()

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from checkpointd.daemon import trash_controls
-from checkpointd.daemon.bucket_retention import BucketRetention
 from checkpointd.daemon.disk_usage import DiskUsage
 from checkpointd.daemon.fair_queue import Item
 from checkpointd.daemon.former_trashes import FormerTrashes
 from checkpointd.daemon.ledger_records import LedgerRecords
 from checkpointd.daemon.memory import drop
+from checkpointd.daemon.plan_times import ROUND_SECONDS, calm_seconds, seconds_until_next_plan
 from checkpointd.daemon.retention_outcomes import PlanOutcome, RetentionOutcomes
 from checkpointd.daemon.trash_owners import TrashOwners
 from checkpointd.daemon.watch_retention import ApplyBy, WatchRetention
@@ -23,7 +23,7 @@ from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
-from checkpointd.retention.preview import PlanGrownError, why_skipped
+from checkpointd.retention.preview import ON_HOLD, PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
 from checkpointd.retention.summary import preview_text
 from checkpointd.retention.trash import place_of
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from checkpointd.config import WatchSettings
+    from checkpointd.daemon.bucket_retention import BucketRetention
     from checkpointd.daemon.threads import DiskThread, LedgerThread
     from checkpointd.daemon.watches import Watches
     from checkpointd.daemon.work_queue import WorkQueue
     from checkpointd.ledger import Change, Entry
     from checkpointd.observe.metrics import Metrics
     from checkpointd.retention import Hold, Removal, RetentionPlan
+
+    AnyRetention = WatchRetention | BucketRetention
+    """Both have the same methods; in a bucket is no disk to look after."""
+
 
 CHANGES = frozenset(
     {
@@ -55,17 +60,8 @@ CHANGES = frozenset(
 _PRECONDITION_FAILED = 412
 _UNAVAILABLE = 503
 
-_CALM_SECONDS = 0.5
-_CALM_SHARE = 20.0
-_ROUND_SECONDS = 60.0
 _SPACE_SECONDS = 3.0
 _PREVIEW_SECONDS = 10.0
-_PLAN_SECONDS = 600.0
-_PLAN_SHARE = 1000.0
-_PLAN_SECONDS_MOST = 3600.0
-
-AnyRetention = WatchRetention | BucketRetention
-"""Both have the same methods; in a bucket is no disk to look after."""
 
 log = structlog.get_logger()
 
@@ -113,6 +109,8 @@ class RetentionRunner:
         before = [disk for root, disk in self._hung if root == str(settings.path)]
         watch: AnyRetention
         if settings.bucket:
+            from checkpointd.daemon.bucket_retention import BucketRetention
+
             watch = BucketRetention(settings, self._records, before)
         else:
             before += self.former.release(place_of(settings).directory)
@@ -171,13 +169,12 @@ class RetentionRunner:
                     watch=watch.name,
                 )
             if is_round and not watch.stopping:
-                next_round = time.monotonic() + _ROUND_SECONDS
+                next_round = time.monotonic() + ROUND_SECONDS
                 self.outcomes.failures.note(watch.name, "retention", problems)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SPACE_SECONDS):
                     await watch.requested.wait()
-            calm = max(_CALM_SECONDS, _CALM_SHARE * watch.plan_seconds)
-            await asyncio.sleep(min(calm, _ROUND_SECONDS))
+            await asyncio.sleep(calm_seconds(watch.plan_seconds))
 
     async def _make_space(self, watch: AnyRetention) -> None:
         """Let the trash give way to the next saves; rounds are late where verdicts are late."""
@@ -209,11 +206,7 @@ class RetentionRunner:
                 await self._note_holds(watch.name, self.outcomes.holds[watch.name])
             is_locked = any(hold.reason == "root_locked" for hold in planned.holds)
             if not is_locked and all(removal.done for removal in removals):
-                is_any_young = any(decision.rule == "min_age" for decision in planned.decisions)
-                most = (
-                    min(policy.min_age, _PLAN_SECONDS_MOST) if is_any_young else _PLAN_SECONDS_MOST
-                )
-                watch.due = began + min(max(_PLAN_SECONDS, _PLAN_SHARE * watch.plan_seconds), most)
+                watch.due = began + seconds_until_next_plan(planned, watch.plan_seconds)
             if not is_locked:
                 await self._copy(watch, planned)
             decisions = list(planned.decisions)
@@ -316,7 +309,7 @@ class RetentionRunner:
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
         if apply:
-            skipped = " ".join(hold.message for hold in planned.unconfirmed)
+            skipped = ON_HOLD if planned.unconfirmed else ""
             self.outcomes.note_plan(
                 name, await asyncio.to_thread(PlanOutcome.of, planned, removals)
             )

@@ -147,7 +147,7 @@ class RecordedPath:
     seen_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CheckpointSummary:
     """One checkpoint of a series at a glance; times are seconds since the epoch.
 
@@ -166,7 +166,7 @@ class CheckpointSummary:
     verified_at: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeriesSummary:
     """A series at a glance.
 

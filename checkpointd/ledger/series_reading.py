@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.facts import ABSENT, CheckpointSummary, SeriesSummary, State
@@ -19,6 +20,7 @@ from checkpointd.ledger.row_reader import SUMMARY, WITH_SUMMARY, RowReader
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from checkpointd.core.checkpoint import Checkpoint
     from checkpointd.core.report import Facts, Report
     from checkpointd.ledger.facts import Entry
     from checkpointd.ledger.summaries import FactsSummary, ReportSummary
@@ -51,6 +53,17 @@ _SUMMARY = (
     f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step, "  # noqa: S608 - our own names
     f"{SUMMARY} FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {WITH_SUMMARY}"
 )
+
+
+class _Found(NamedTuple):
+    """A checkpoint at a glance, its report, and the metrics in its name."""
+
+    summary: CheckpointSummary | None = None
+    report: ReportSummary | None = None
+    named: Mapping[str, float] = MappingProxyType({})
+
+
+_NONE = _Found()
 
 
 class SeriesReader(RowReader):
@@ -100,20 +113,19 @@ class SeriesReader(RowReader):
             for side, order in (("<", "DESC"), (">", "ASC"))
         )
         return (
-            self._to_summary(*before[0]) if before else None,
-            self._to_summary(*after[0]) if after else None,
+            self._found(*before[0]).summary if before else None,
+            self._found(*after[0]).summary if after else None,
         )
 
     def _summary(self, key: tuple[str, bytes], seen: float, size: int, count: int) -> SeriesSummary:
         latest = time.time() + _CLOCK_SKEW
         last_valid, step = self._last_valid(key, latest)
-        newest = self._newest(key, _ON_DISK, latest)
-        verified = newest
-        if newest is not None and newest.state not in _VERDICTS:
+        newest = verified = self._newest(key, _ON_DISK, latest)
+        if newest.summary is not None and newest.summary.state not in _VERDICTS:
             verified = self._newest(key, _VERIFIED, latest)
-        valid, not_valid, since = verified, 0, None
-        if verified is not None and verified.state is not State.VALID:
-            valid = self._newest(key, _VALID, latest)
+        valid, not_valid, since = verified.summary, 0, None
+        if valid is not None and valid.state is not State.VALID:
+            valid = self._newest(key, _VALID, latest).summary
             not_valid, since = self._not_valid(key, latest, valid)
         saves = self._rows(
             "SELECT MIN(saved_at, finished_at) FROM reports WHERE watch = ? AND series = ? "
@@ -131,8 +143,8 @@ class SeriesReader(RowReader):
             facts=facts,
             metrics=metrics,
             count=count,
-            newest=newest,
-            newest_verified=verified,
+            newest=newest.summary,
+            newest_verified=verified.summary,
             newest_valid=valid,
             not_valid=not_valid,
             not_valid_since=since,
@@ -171,20 +183,11 @@ class SeriesReader(RowReader):
         return max(found, default=(0.0, None), key=lambda row: row[0])
 
     def _newest_facts(
-        self, key: tuple[str, bytes], verified: CheckpointSummary | None
+        self, key: tuple[str, bytes], verified: _Found
     ) -> tuple[Facts | FactsSummary | None, dict[str, float]]:
         """Facts and metrics of the newest with a verdict; if none is on disk, of the last one."""
-        report: Report | ReportSummary | None = None
-        named: Mapping[str, float] = {}
-        if verified is not None:
-            ((number, text, *summary),) = self._rows(
-                f"SELECT c.report, c.checkpoint, {SUMMARY} FROM checkpoints c {WITH_SUMMARY} "  # noqa: S608 - our own names
-                "WHERE c.id = ?",
-                (verified.id,),
-            )
-            report = self._summary_of(number, summary)
-            with contextlib.suppress(ValueError, RecursionError):
-                named = rows.load_checkpoint(text).metrics
+        report: Report | ReportSummary | None = verified.report
+        named = verified.named
         if report is None:
             ((number,),) = self._rows(
                 "SELECT MAX(id) FROM reports WHERE watch = ? AND series = ?", key
@@ -194,17 +197,15 @@ class SeriesReader(RowReader):
             report, named = last, last.checkpoint.metrics
         return report.facts, {**named, **report.facts.metrics, **report.facts.evaluation}
 
-    def _newest(
-        self, key: tuple[str, bytes], states: str, latest: float
-    ) -> CheckpointSummary | None:
+    def _newest(self, key: tuple[str, bytes], states: str, latest: float) -> _Found:
         found = self._rows(
-            f"{_SUMMARY} WHERE c.watch = ? AND c.series = ? AND +c.state {states} "
-            f"ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1",
+            f"{_SUMMARY} WHERE c.id = (SELECT c.id FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
+            f"AND c.series = ? AND +c.state {states} ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1)",
             (*key, latest),
         )
-        return self._to_summary(*found[0]) if found else None
+        return self._found(*found[0]) if found else _NONE
 
-    def _to_summary(  # noqa: PLR0917 - the columns above
+    def _found(  # noqa: PLR0917 - the columns above
         self,
         number: int,
         path: bytes,
@@ -216,20 +217,23 @@ class SeriesReader(RowReader):
         message: bytes,
         step: int | None,
         *summary: Any,
-    ) -> CheckpointSummary:
+    ) -> _Found:
         report = self._summary_of(report_number, summary)
-        try:
-            named = rows.load_checkpoint(checkpoint).step
-        except (ValueError, RecursionError):
-            named = None
-        return CheckpointSummary(
-            id=number,
-            path=rows.path_text(path),
-            state=State(state),
-            step=step if named is None else named,
-            saved_at=saved_at,
-            size_bytes=size,
-            reason=report.reason if report else "",
-            message=report.message if report else rows.text_of(message),
-            verified_at=report.finished_at if report else None,
+        named: Checkpoint | None = None
+        with contextlib.suppress(ValueError, RecursionError):
+            named = rows.load_checkpoint(checkpoint)
+        return _Found(
+            CheckpointSummary(
+                id=number,
+                path=rows.path_text(path),
+                state=State(state),
+                step=step if named is None or named.step is None else named.step,
+                saved_at=saved_at,
+                size_bytes=size,
+                reason=report.reason if report else "",
+                message=report.message if report else rows.text_of(message),
+                verified_at=report.finished_at if report else None,
+            ),
+            report,
+            named.metrics if named else {},
         )

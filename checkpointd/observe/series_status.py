@@ -17,7 +17,7 @@ _QUIET_SECONDS = 600.0
 _ENDED_SECONDS = 24 * 3600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NextRemoval:
     """What the policy removes of a series: `count` checkpoints, the first of them at `path`.
 

@@ -28,7 +28,7 @@ from checkpointd.watch.observation import (
 )
 from checkpointd.watch.rechecks import Rechecks
 from checkpointd.watch.reported import GenerationComparison, ReportedGenerations
-from checkpointd.watch.scan import describe, next_listing
+from checkpointd.watch.scan import describe, name_of, next_listing
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 if TYPE_CHECKING:
@@ -197,19 +197,17 @@ class ChangeDetector:
 
     def _check_series(self, candidate: Candidate) -> None:
         """Report a checkpoint that now belongs to another series."""
-        checkpoint = self._describe(candidate, candidate.hint)
-        if self._series.pop(candidate.path, None) != checkpoint.series:
+        path, templates = candidate.path, self._settings.version
+        stems = self._tree.stems(os.path.dirname(path))
+        name = name_of(path, candidate.hint, self._root, templates, stems)
+        if self._series.pop(path, None) != name.series:
+            checkpoint = self._describe(candidate, candidate.hint)
             self._emit(SeriesChanged(self._settings.name, checkpoint))
 
     def _describe(self, candidate: Candidate, known: Format) -> Checkpoint:
-        return describe(
-            candidate.path,
-            known,
-            self._root,
-            self._settings.version,
-            self._settings.name,
-            self._tree.stems(os.path.dirname(candidate.path)),
-        )
+        path, settings = candidate.path, self._settings
+        stems = self._tree.stems(os.path.dirname(path))
+        return describe(path, known, self._root, settings.version, settings.name, stems)
 
     def _observe(
         self, candidate: Candidate, *, closed: bool = False, initial: bool = False

@@ -76,10 +76,10 @@ class ReportedGenerations:
         if not identity:
             return GenerationComparison.DUE
         now = _packed(generation.identity)
-        if identity[:_KEY] != now[:_KEY]:
-            return GenerationComparison.REPLACED
         if now.startswith(identity):
             return GenerationComparison.SAME
+        if identity[:_KEY] != now[:_KEY]:
+            return GenerationComparison.REPLACED
         return GenerationComparison.METADATA_CHANGED
 
     def is_unknown(self, path: str, generation: Generation | None = None) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from checkpointd.core.checkpoint import Generation
+    from checkpointd.series.labels import ParsedName
 
 _STATE_FILE_BYTES = 64 * 1024
 
@@ -175,8 +176,7 @@ def describe(
     stems: Collection[str] = (),
 ) -> Checkpoint:
     """Describe a checkpoint by its path: series, version, step and metrics."""
-    named = path.rstrip("/")  # a prefix may be empty: then its directory names it
-    name = parse_name(relative_to(root, named) or os.path.basename(named), format, templates, stems)
+    name = name_of(path, format, root, templates, stems)
     return Checkpoint(
         path=path,
         format=format,
@@ -186,3 +186,15 @@ def describe(
         step=name.step,
         metrics=dict(name.metrics),
     )
+
+
+def name_of(
+    path: str,
+    format: Format,  # noqa: A002 - the field's own name
+    root: str,
+    templates: tuple[str, ...] = (),
+    stems: Collection[str] = (),
+) -> ParsedName:
+    """Return what the path of a checkpoint means below a root."""
+    named = path.rstrip("/")  # a prefix may be empty: then its directory names it
+    return parse_name(relative_to(root, named) or os.path.basename(named), format, templates, stems)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.daemon import retention_runner
+from checkpointd.daemon import plan_times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,4 +23,4 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow each other without a pause."""
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.01)

@@ -176,9 +176,9 @@ def test_a_disk_that_hangs_is_reported_after_a_while(
     answers = threading.Event()
     began = time.monotonic()
 
-    def hung(path: str) -> Any:
+    def hung(*asked: Any) -> Any:
         answers.wait(300)
-        return find_checkpoints(path)
+        return find_checkpoints(*asked)
 
     monkeypatch.setattr(controls_module, "_DISK_SECONDS", 0.1)
     monkeypatch.setattr(controls_module, "find_checkpoints", hung)

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from checkpointd.config import RetentionSettings
-from checkpointd.daemon import disk_meter, retention_runner, watch_retention
+from checkpointd.daemon import disk_meter, plan_times, retention_runner, watch_retention
 from checkpointd.ledger import Ledger
 from checkpointd.retention import Pruner, Trash, plan
 from checkpointd.retention.trash import Disk
@@ -68,7 +68,8 @@ def test_what_is_too_young_is_planned_again_when_it_is_not(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although nothing changes meanwhile that would bring another plan."""
-    monkeypatch.setattr(retention_runner, "_ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(retention_runner, "ROUND_SECONDS", 0.05)
+    monkeypatch.setattr(plan_times, "ROUND_SECONDS", 0.05)
     monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.05)
     write(root, "file", 4)
     young = ENFORCE.model_copy(update={"min_age": 1.0})
@@ -94,7 +95,7 @@ def test_what_is_free_is_known_between_the_rounds_in_any_mode(
     Where nothing is pruned, the message says that a full disk cannot take the trash.
     """
     monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.02)
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.02)
+    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.02)
     disks = [Disk(10**9, 9 * 10**8)]
     monkeypatch.setattr(disk_meter, "disk_of", lambda _: disks[-1])
     write(root, "file", 4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checkpointd.daemon import retention_runner
+from checkpointd.daemon import plan_times
 from checkpointd.ledger import Ledger
 from checkpointd.retention import Trash
 from checkpointd.retention.trash import Disk, expiry
@@ -26,8 +26,8 @@ DAY = 86400.0
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention_runner, "_CALM_SECONDS", 0.01)
-    monkeypatch.setattr(retention_runner, "_CALM_SHARE", 0.0)
+    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(plan_times, "_CALM_SHARE", 0.0)
 
 
 @pytest.fixture

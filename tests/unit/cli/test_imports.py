@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from checkpointd.cli.app import MODULES, modules_for
+from checkpointd.cli.arguments import MODULES, config_of, is_run, modules_for
 
 HEAVY = ("tensorflow", "keras", "numpy", "h5py")
 SLOW = (*HEAVY, "rich", "pydantic", "aiohttp", "structlog", "asyncio", "platformdirs", "jinja2")
@@ -86,3 +87,18 @@ def test_the_daemon_imports_neither_rich_nor_what_few_need() -> None:
     assert not found & {"rich", "pygments", "jinja2", "checkpointd.dispatch.fleet.dispatcher"}
     code = "import checkpointd.daemon\nimport rich.console\nimport structlog.dev"
     assert "rich.console" in imported(code)
+
+
+@pytest.mark.parametrize(
+    "before", [[], ["--config", "c.toml"], ["-c", "c.toml"], ["--config=c.toml"]]
+)
+def test_the_daemon_is_started_without_the_parser(before: list[str]) -> None:
+    """It would stay in memory for as long as the daemon runs."""
+    assert is_run([*before, "run"])
+    assert config_of([*before, "run"]) == (Path("c.toml") if before else None)
+    assert not is_run([*before, "run", "--help"])
+    assert not is_run([*before, "status"])
+    found = imported(
+        f"from checkpointd.cli.main import run\nassert run({[*before, 'run']}) in (69, 78)"
+    )
+    assert not found & {"typer", "click", "rich"}
