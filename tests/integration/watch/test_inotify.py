@@ -17,6 +17,7 @@ from tests.helpers.watch import (
     fill_hdf5,
     hdf5_bytes,
     ready,
+    until_overdue,
     watching,
     write_hdf5,
     write_keras,
@@ -192,12 +193,7 @@ def test_a_generation_marked_incomplete_keeps_waiting(tmp_path: Path) -> None:
     with watching(tmp_path, settle=0.1, torn_after=3.0) as (watcher, recorder):
         ready(recorder)
         write_hdf5(path)
-        times = 1
-        while not (seen := recorder.until_seen(path, times=times)).overdue:
-            assert seen.idle is (times > 1)
-            watcher.mark_incomplete(str(path), seen.generation.key)
-            times += 1
-        assert times in (2, 3)
+        times = until_overdue(watcher, recorder, path)
         write_hdf5(path, 99)
         assert not recorder.until_seen(path, times=times + 1).overdue
 
