@@ -51,6 +51,7 @@ def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     )
     from checkpointd.retention.confirmation import confirmed
     from checkpointd.retention.policy import note_enforced
+    from checkpointd.retention.preview import ON_HOLD
     from checkpointd.retention.public import public_plan, public_removal
 
     view = BucketView(watch.bucket)
@@ -76,6 +77,6 @@ def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     note_enforced(ledger, watch, removals)
     return {
         **public_plan(watch.name, planned),
-        "skipped": " ".join(hold.message for hold in planned.unconfirmed),
+        "skipped": ON_HOLD if planned.unconfirmed else "",
         "removals": [public_removal(removal) for removal in removals],
     }

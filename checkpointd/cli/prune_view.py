@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.cli.errors import FAILED, NOT_BEGUN, OK, REFUSED
 from checkpointd.cli.output import console, grid, merged_holds, print_table, print_text
 from checkpointd.core.text import printable, size
+from checkpointd.core.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,8 +99,9 @@ def show_removals(plan: dict[str, Any]) -> None:
             print_text(out, Text(printable(text), "yellow"))
     moved = [one for one in removals if one.get("done")]
     if moved:
+        done = "removed from the bucket" if is_url(moved[0]["path"]) else "moved into the trash"
         out.print(
-            f"{len(moved)} moved into the trash ({size(sum(o['size_bytes'] for o in moved))}); "
+            f"{len(moved)} {done} ({size(sum(o['size_bytes'] for o in moved))}); "
             "`checkpointd restore PATH` brings one back."
         )
 

@@ -243,7 +243,13 @@ class Replicator:
             copies.look_at = 0.0
             self._note_store_failure(copies, error)
             return
-        for path in missing:
-            log.warning("its copy is gone or was changed", watch=copies.name, path=path)
+        if missing:
+            log.warning(
+                "copies are gone or were changed; they are made again of what is still here",
+                watch=copies.name,
+                to=copies.to,
+                count=len(missing),
+                path=missing[0],
+            )
         await self._ledger(Ledger.record_replicas_seen, copies.name, copies.to, missing, at)
         await self._find_waiting(copies)

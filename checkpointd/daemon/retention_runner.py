@@ -23,7 +23,7 @@ from checkpointd.ledger import ChangeKind, LedgerError
 from checkpointd.observe.sources import ControlError
 from checkpointd.retention import TrashError
 from checkpointd.retention.evaluation import CurrentEvaluation
-from checkpointd.retention.preview import PlanGrownError, why_skipped
+from checkpointd.retention.preview import ON_HOLD, PlanGrownError, why_skipped
 from checkpointd.retention.public import public_plan, public_removal
 from checkpointd.retention.summary import preview_text
 from checkpointd.retention.trash import place_of
@@ -309,7 +309,7 @@ class RetentionRunner:
         except (OSError, LedgerError) as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
         if apply:
-            skipped = " ".join(hold.message for hold in planned.unconfirmed)
+            skipped = ON_HOLD if planned.unconfirmed else ""
             self.outcomes.note_plan(
                 name, await asyncio.to_thread(PlanOutcome.of, planned, removals)
             )

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.retention.planning import RetentionPlan
 
+ON_HOLD = "Nothing was removed, because the watch is on hold."
+"""What a person reads of a plan that only the end of its holds lets go on."""
+
 _SHOWN_SECONDS = 3600.0
 """What was shown longer ago than this is forgotten."""
 

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 SLICE = 8 << 20
 """Bytes of values asked of h5py at once."""
 
-_CHUNK_CACHE = 32 << 20
 _CALL_SECONDS = 10.0
 _LAYOUT_SECONDS = 60.0
 _TOO_SHORT = re.compile(r"truncated file|addr overflow|file has been truncated")
@@ -92,7 +91,8 @@ def open_hdf5(where: str | Window) -> Iterator[Any]:
             source = stack.enter_context(opened(where))
             where = Window(source, 0, source.size)
         file = where
-        yield stack.enter_context(guarded(lambda: h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)))
+        cache = hdf5_tree.CHUNK_CACHE
+        yield stack.enter_context(guarded(lambda: h5py.File(file, "r", rdcc_nbytes=cache)))
 
 
 def guarded(action: Callable[[], T], seconds: float = _CALL_SECONDS) -> T:
@@ -225,7 +225,7 @@ def read_slices(handle: Any, dataset: Dataset, tally: Tally) -> Problem | None:
         OSError: it could not be read.
     """
     spec = dataset.spec
-    source = handle[spec.key]
+    source = hdf5_tree.open_dataset(handle, spec.key)
     if source.dtype.kind == "O" or source.shape is None:
         return None
     plain = source.dtype.newbyteorder("<")

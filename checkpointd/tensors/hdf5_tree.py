@@ -25,6 +25,9 @@ _MAX_ATTRIBUTE = 64 << 20
 _MAX_HOPS = 40
 _MAX_FOREIGN = 100
 
+CHUNK_CACHE = 32 << 20
+"""Bytes of unpacked chunks that HDF5 keeps for each open dataset."""
+
 _FILTERS = {4: "szip", 32000: "lzf", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle"} | {
     32013: "zfp",
     32015: "zstd",
@@ -152,6 +155,25 @@ def _storage_elsewhere(dataset: Any) -> str:
         shown = ", ".join(repr(name) for name in sorted(names)) or "none"
         return f"takes its values from other datasets, in the files {shown} (a virtual dataset)"
     return ""
+
+
+def open_dataset(handle: Any, key: str) -> Any:
+    """Open a dataset so that each of its chunks is unpacked once, however large a chunk is.
+
+    HDF5 unpacks a chunk as a whole, and again for each piece of it unless its cache holds it.
+
+    Args:
+        handle: the file.
+        key: of the dataset, which nobody else has open.
+    """
+    dataset = handle[key]
+    chunk = math.prod(dataset.chunks or (0,)) * int(dataset.dtype.itemsize)
+    if chunk <= CHUNK_CACHE:
+        return dataset
+    del dataset
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(1, chunk, 1.0)
+    return h5py.Dataset(h5py.h5d.open(handle.id, key.encode(), access))
 
 
 def storage(dataset: Any, declared: int) -> tuple[int, int]:

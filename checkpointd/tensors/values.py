@@ -12,7 +12,7 @@ import numpy as np
 
 from checkpointd.formats import member_path
 from checkpointd.formats.tf_checkpoint import shard_path
-from checkpointd.tensors import hdf5, keras_zip
+from checkpointd.tensors import hdf5, hdf5_tree, keras_zip
 from checkpointd.tensors.bundle_tallies import value_width
 from checkpointd.tensors.source import Source, opened
 from checkpointd.tensors.stream import BLOCK
@@ -92,7 +92,7 @@ class ValueReader:
     def _slabs(self, key: int, where: Any, spec: TensorSpec) -> Iterator[Array]:
         if key not in self._handles:
             self._handles[key] = self._files.enter_context(hdf5.open_hdf5(where))
-        dataset = self._handles[key][spec.key]
+        dataset = hdf5_tree.open_dataset(self._handles[key], spec.key)
         plain = dataset.dtype.newbyteorder("<")
         if plain.kind == "O" or dataset.shape is None:
             return

@@ -46,7 +46,7 @@ def fleet(place: Place) -> Sequence[Measured]:
         AssertionError: one has no verdict, or two.
     """
     count = place.count(10_000)
-    here = _local(place.home / "local", count)
+    here, alone = _local(place.home / "local", count)
     (place.home / "fleet").mkdir()
     with fleet_in(place.home / "fleet", _WORKERS) as made:
         there, cost, lost = _by_fleet(place.home / "daemon", made, count)
@@ -58,12 +58,13 @@ def fleet(place: Place) -> Sequence[Measured]:
             f"{what}: a fleet of {_WORKERS}, one killed", count / there, "/s", facts={"lost": lost}
         ),
         Measured("a fleet on the same cores against one host", here / there, "x"),
-        Measured("CPU of the engine for each", sum(each.values()), "ms", facts=each),
+        Measured("CPU beside the children, each: one host", alone / count * 1000, "ms"),
+        Measured("CPU beside the children, each: a fleet", sum(each.values()), "ms", facts=each),
     ]
 
 
-def _local(home: Path, count: int) -> float:
-    """Seconds until one dispatcher has verified them."""
+def _local(home: Path, count: int) -> tuple[float, float]:
+    """Seconds until one dispatcher has verified them, and the CPU seconds of the daemon."""
     home.mkdir()
     with daemon_in(home, _CONFIG) as daemon:
         _save(daemon, count)
@@ -71,8 +72,10 @@ def _local(home: Path, count: int) -> float:
         daemon.start()
         eventually("all verdicts", lambda: states(daemon).get("valid", 0) >= count, 1800)
         seconds = time.monotonic() - began
+        assert daemon.process is not None
+        cpu = _cpu(psutil.Process(daemon.process.pid))
         daemon.stop()
-    return seconds
+    return seconds, cpu
 
 
 def _by_fleet(home: Path, made: Fleet, count: int) -> tuple[float, dict[str, float], int]:
@@ -83,7 +86,10 @@ def _by_fleet(home: Path, made: Fleet, count: int) -> tuple[float, dict[str, flo
         began = time.monotonic()
         daemon.start()
         assert made.scheduler is not None
-        parts = {"scheduler": psutil.Process(made.scheduler.pid), "helper": _helper(daemon)}
+        assert daemon.process is not None
+        pids = {"scheduler": made.scheduler.pid, "daemon": daemon.process.pid}
+        parts = {name: psutil.Process(pid) for name, pid in pids.items()}
+        parts["helper"] = _helper(daemon)
         workers = [psutil.Process(worker.pid) for worker in made.workers]
         before = {name: _cpu(process) for name, process in parts.items()}
         of_workers = [_cpu(process) for process in workers]

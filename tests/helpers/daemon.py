@@ -164,9 +164,10 @@ class Daemon:
         return found
 
     def cli(self, *arguments: str, timeout: float = 200) -> subprocess.CompletedProcess[str]:
-        """Run the command line with its config."""
+        """Run the command line with its config, in its directory."""
         return subprocess.run(
             [*self._command, *arguments],
+            cwd=self.home,
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -59,6 +59,9 @@ _NOW = time.time()
 _STATE = 'model_checkpoint_path: "ckpt-{0}"\n' + "".join(
     f'all_model_checkpoint_paths: "ckpt-{n}"\n' for n in (1, 4, 8)
 )
+_SERVED = """model_config_list { config { name: "net" base_path: "/models/net"
+  model_version_policy { specific { versions: 1 } } version_labels { key: "old" value: 2 } } }
+"""
 _LOSS = "m-{:02d}-val_loss={}.weights.h5"
 _LOSSES = ("0.9", "0.1", "0.5", "0.4", "0.6", "0.7", "0.8", "0.65")
 
@@ -205,6 +208,21 @@ SCENES = (
             *(Save(f"model/{n}", age=600 - n % 97) for n in (1764000000, 1764003600, 1764007200)),
         ),
         frozenset({"model/1764007200", "model/1764003600"}),
+    ),
+    Scene(
+        "a config of TensorFlow Serving names older versions",
+        (
+            *(Save(f"net/{n}", age=DAY - n * 60) for n in range(1, 6)),
+            Text("models.config", _SERVED),
+        ),
+        numbered("net/{}", (1, 2, 5)),
+        policy="keep_last = 1",
+        removed=1,
+    ),
+    Scene(
+        "put into keep/ by a person",
+        tuple(_aged("keep/epoch_{:02d}.weights.h5", range(1, 6))),
+        numbered("keep/epoch_{:02d}.weights.h5", range(1, 6)),
     ),
     Scene(
         "a CheckpointManager lists more than keep_last",

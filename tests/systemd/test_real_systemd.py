@@ -73,6 +73,7 @@ def _fleet() -> dict[str, str]:
     program = "/opt/checkpointd/bin/python -m distributed.cli.dask_scheduler"
     return {
         "fleet-certificates": manual.block("sh", "# a certificate, there, for each host"),
+        "fleet-daemon": manual.block("sh", "systemctl restart checkpointd\ncheckpointd status"),
         "fleet-dispatch": dispatch.replace("scheduler.example.org", "127.0.0.1"),
         "fleet-scheduler": scheduler.replace("/opt/checkpointd/bin/dask scheduler", program),
     }

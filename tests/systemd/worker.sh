@@ -22,6 +22,12 @@ restarted() { [[ $(worker NRestarts) == 1 ]] && joined; }
 waited restarted && ok "killed, it is started again and joins"
 left() { for one in $pid $children; do [[ -e /proc/$one ]] && echo "$one"; done; }
 [[ -n $children && -z $(left) ]] && ok "and no process of before is left"
+source "$given/fleet-daemon" >/dev/null
+answers() { journal | grep -q "the scheduler answers"; }
+waited answers && checkpointd status | grep "^fleet .*1 worker" && ok "the daemon hands its work to it, from its own unit"
+for one in "$runs"/given/variables/variables.*; do cp "$one" "$runs/ckpt-1.${one##*/variables.}"; done
+by_fleet() { checkpointd list --json | grep 'ckpt-1"' | grep -q '"state": *"valid"'; }
+waited by_fleet && ok "and takes its verdict"
 began=$SECONDS
 systemctl stop checkpointd-worker
 [[ $(worker Result) == success && $(worker ExecMainStatus) == 0 ]] && ((SECONDS - began < 10)) && ok "it stops with 0, in time"
@@ -32,4 +38,6 @@ checkpointd systemd uninstall --worker >/dev/null && [[ ! -e /etc/systemd/system
 systemctl stop checkpointd-scheduler && ok "the scheduler stops"
 journal checkpointd-scheduler | tail -n 5
 cp /tmp/before-fleet.toml /etc/checkpointd/config.toml
+source "$given/fleet-daemon" | grep "^fleet" || ok "and the daemon verifies by itself again"
+rm "$runs"/ckpt-1.*
 cd - >/dev/null

@@ -142,7 +142,7 @@ def _bucket(host: Host, watch: WatchSettings) -> Iterator[Finding]:
 
         if why := why_not_pruned(watch):
             message = f"{watch.name}: nothing is removed from {watch.bucket}: {why}"
-            yield warning(message, 'See "What is removed, and when" in `checkpointd docs buckets`.')
+            yield warning(message, 'See "What is removed, and how" in `checkpointd docs buckets`.')
 
 
 def _destination(host: Host, watch: WatchSettings) -> Finding:

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from checkpointd.core.request import Answer
 from checkpointd.core.text import printable
 from checkpointd.dispatch.fleet.link import Link
 from checkpointd.dispatch.fleet.messages import Member, encode_task, member_of
-from checkpointd.dispatch.fleet.mismatches import Mismatches
 from checkpointd.dispatch.fleet.outcomes import (
     Elsewhere,
     Lost,
@@ -27,6 +25,7 @@ from checkpointd.dispatch.fleet.outcomes import (
     judge,
 )
 from checkpointd.dispatch.fleet.placement import Tried
+from checkpointd.dispatch.fleet.repeated_faults import CANNOT_VERIFY, OTHER_MOUNT, RepeatedFaults
 from checkpointd.dispatch.fleet.roster import Roster
 from checkpointd.dispatch.local import LocalDispatcher
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from checkpointd.config import DispatchSettings, WorkerSettings
     from checkpointd.core.check_result import CheckResult
     from checkpointd.core.format_specs import Format
-    from checkpointd.core.request import Request
+    from checkpointd.core.request import Answer, Request
     from checkpointd.core.verify_settings import VerifySettings
 
 _TRIES = 2
@@ -94,7 +93,8 @@ class FleetDispatcher:
         self._attempts: dict[int, Attempt] = {}
         self._number = 0
         self._engine = Engine()
-        self._mismatches = Mismatches()
+        self._mismatches = RepeatedFaults(OTHER_MOUNT)
+        self._failures = RepeatedFaults(CANNOT_VERIFY)
         self._on_change = on_change
         self._on_lost = on_lost
         tls = settings.tls
@@ -129,6 +129,7 @@ class FleetDispatcher:
         lost, elsewhere = Tried(), Tried()
         reasons: list[str] = []
         kept: Answer | None = None
+        failed: tuple[str, str] | None = None
         while True:
             tried = Tried(lost.members | elsewhere.members, lost.hosts | elsewhere.hosts)
             member, memory = await self._roster.place(request.generation.size_bytes, tried)
@@ -156,22 +157,24 @@ class FleetDispatcher:
                     if len(reasons) >= _TRIES:
                         return given_up(request, outcome.word, reasons)
                 continue
-            answer = self._answer(member, request, outcome)
-            if isinstance(outcome, Answer) and not depends_on_host(outcome):
-                return answer
+            if isinstance(outcome, Elsewhere):
+                self._mismatches.add(member.host, request, outcome.message)
+                answer = outcome.answer
+            else:
+                self._mismatches.clear(member.host)
+                answer = outcome
+                if not depends_on_host(answer):
+                    self._failures.clear(member.host)
+                    if failed is not None:
+                        self._failures.add(failed[0], request, failed[1])
+                    return answer
+                if failed is None and answer.report is not None:
+                    failed = member.host, f"{answer.report.reason}: {answer.report.message}"
             kept = kept if kept is not None and kept.report is not None else answer
             if elsewhere.members or not self._has_other_host(member):
                 return kept
             log.info("another host is asked", path=request.checkpoint.path, host=member.host)
             elsewhere.add(member)
-
-    def _answer(self, member: Member, request: Request, outcome: Answer | Elsewhere) -> Answer:
-        """Return what a host answered, and note whether it sees what the daemon sees."""
-        if isinstance(outcome, Answer):
-            self._mismatches.clear(member.host)
-            return outcome
-        self._mismatches.add(member.host, request, outcome.message)
-        return outcome.answer
 
     async def _attempt(self, member: Member, memory: int, task: str) -> str | Lost:
         """Send a task to a worker, and wait for what becomes of it."""
@@ -308,7 +311,8 @@ class FleetDispatcher:
             where = f"no worker of checkpointd is connected to {self._scheduler}"
             start = "Start checkpointd-worker.service on a host."
             return [f"No checkpoint is verified: {where}. {start}"]
-        return self._mismatches.problems()
+        hosts = self._roster.hosts
+        return self._mismatches.problems(hosts) + self._failures.problems(hosts)
 
 
 def _is_answer(attempt: Attempt) -> bool:

@@ -48,7 +48,7 @@ def add_control(app: web.Application, control: Control) -> None:
         return await control.accept(_text(body, "watch") or None)
 
     async def restore(body: Body) -> dict[str, Any]:
-        return await control.restore(_path(body))
+        return await control.restore(_path_or_item(body))
 
     async def empty_trash(body: Body) -> dict[str, Any]:
         return await control.empty_trash(_texts(body, "items"))
@@ -147,6 +147,12 @@ def _tags(body: Body) -> list[str]:
         if wrong:
             raise ControlError(f"{tag!r} is not a tag: {wrong}.")
     return tags
+
+
+def _path_or_item(body: Body) -> str:
+    """What was removed: by its path, or by the id of an item, which has no slash."""
+    name = _text(body, "path")
+    return name if name and "/" not in name and "\0" not in name else _path(body)
 
 
 def _path(body: Body) -> str:

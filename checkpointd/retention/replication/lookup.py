@@ -32,11 +32,13 @@ def missing_copies(
         CopyingStoppedError: nobody waits any more.
         OSError: the bucket cannot be listed.
     """
+    replicas = list(replicas)
+    wanted = {one.key for replica in replicas for one in replica.objects}
     there: dict[str, tuple[int, str]] = {}
     for page in client.pages(parse_url(destination).key):
         if stopped():
             raise CopyingStoppedError
-        there.update((found.key, (found.size, found.tag)) for found in page)
+        there.update((found.key, (found.size, found.tag)) for found in page if found.key in wanted)
     return [
         replica.path
         for replica in replicas

@@ -115,10 +115,11 @@ def _trained(context: ScanContext) -> set[str]:
     """
     request, contents = context.request, context.contents
     tensors = contents.tensors if contents is not None else ()
-    if request.previous is None:
+    packed = request.previous.facts.tensors if request.previous else ""
+    own = request.former.facts.tensors if request.former else ""
+    if request.previous is None or packed == own:  # where a series has no other, it is its own
         return {tensor.name for tensor in tensors if _tells(tensor)}
-    previous = unpack(request.previous.facts.tensors)
-    former = unpack(request.former.facts.tensors) if request.former else None
+    previous, former = unpack(packed), unpack(own)
     if previous is None or former is None:
         return set()
     return {

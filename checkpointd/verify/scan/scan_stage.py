@@ -96,7 +96,7 @@ def _not_written_yet(context: ScanContext, results: Iterable[CheckResult]) -> st
     if failed and _is_finished(context):
         failed = []
     if not (failed or context.incomplete):
-        return _UNWRITTEN if not context.request.idle and has_holes(context) else ""
+        return _UNWRITTEN if _may_be_filled_in(context.request) and has_holes(context) else ""
     if is_damaged(context):
         return ""
     return context.incomplete or failed[0].message
@@ -106,6 +106,13 @@ def _is_finished(context: ScanContext) -> bool:
     """Whether the order of its times shows that its writer came to the end, and left no gap."""
     followed = has_followed(context.request.generation, context.facts.format)
     return followed and not has_unwritten_space(context)
+
+
+def _may_be_filled_in(request: Request) -> bool:
+    """Whether it has changed lately, as far as is known, and was never read whole as it is."""
+    former = request.former
+    is_known = former is not None and former.generation.key == request.generation.key
+    return not (request.idle or is_known)
 
 
 def _current_generation(request: Request) -> Generation | None:

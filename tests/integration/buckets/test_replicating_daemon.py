@@ -110,6 +110,12 @@ def _lines(daemon: Daemon, *command: str) -> list[str]:
     return daemon.cli(*command).stdout.splitlines()
 
 
+def _logged_until(daemon: Daemon, event: str, path: Path) -> list[tuple[str, str]]:
+    """What was logged before an event about a path; empty if that has not come yet."""
+    found = [(e["event"], e.get("path", "")) for e in daemon.events()]
+    return found[: found.index((event, str(path)))] if (event, str(path)) in found else []
+
+
 def _bytes(path: Path, name: str) -> bytes:
     return path.with_name(f"{path.name}{name}").read_bytes()
 
@@ -131,8 +137,8 @@ def test_each_is_copied_and_pruned_after_that_alone(copied: Copied) -> None:
     model = "each/export/saved_model.pb"
     assert copied.content(model) == (daemon.runs / model).read_bytes()
     eventually("both older ones to go", lambda: all(_is_pruned(copied, p) for p in paths[:2]))
-    order = [(e["event"], e.get("path")) for e in daemon.events()]
-    assert order.index(("copied", str(paths[0]))) < order.index(("pruned", str(paths[0])))
+    order = eventually("the log of it", lambda: _logged_until(daemon, "pruned", paths[0]))
+    assert ("copied", str(paths[0])) in order
     shown = json.loads(daemon.cli("show", str(paths[2]), "--json").stdout)["replica"]
     assert shown["url"] == f"{copied.to}/each/ckpt-3"
     assert len(shown["objects"]) == 2

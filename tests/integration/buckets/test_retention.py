@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ pytest.importorskip("obstore")
 pytest.importorskip("boto3")
 
 from checkpointd.buckets.stores import deleting_store
-from checkpointd.config import RetentionSettings
+from checkpointd.cli.bucket_items import restore_in_bucket
+from checkpointd.cli.offline_retention import apply_here, plan_here
+from checkpointd.config import RetentionSettings, parse
 from checkpointd.ledger import Ledger, State
 from checkpointd.retention import TrashError
 from checkpointd.retention.buckets import BucketKeeper, view_bucket
@@ -21,7 +24,6 @@ from tests.helpers.s3 import S3Server, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from checkpointd.buckets.deleting import BucketSafety, DeletingStore
 
@@ -259,3 +261,23 @@ def test_pins_outlive_the_ledger(field: BucketField, tmp_path: Path) -> None:
     assert other.sign()
     assert "pruned by another checkpointd" in keeper.look(enforce=True).doubts.locked
     ledger.close()
+
+
+def test_the_command_line_prunes_and_restores_without_a_daemon(field: BucketField) -> None:
+    """A plan changes nothing; what is carried out is confirmed by that, and comes back."""
+    field.write("keras", 3)
+    before = field.objects()
+    retention = {"mode": "enforce", "keep_last": 1, "keep_min_valid": 1, "min_age": "1ms"}
+    table = {"name": "w", "path": field.root, "retention": retention}
+    config = parse({"watch": [table]}, Path("/c.toml"))
+    planned = plan_here(field.ledger, config.watch[0])
+    assert {hold["reason"] for hold in planned["holds"]} >= {"not_confirmed"}
+    assert field.objects() == before
+    (outcome,) = apply_here(field.ledger, config.watch, force=False)
+    assert not outcome["skipped"]
+    assert [removal["done"] for removal in outcome["removals"]] == [True, True]
+    for removal in field.ledger.bucket_removals("w"):
+        assert removal.undo_seconds is None
+        restore_in_bucket(field.ledger, removal)
+    left = {key: tag for key, tag in field.objects().items() if "/.checkpointd/" not in key}
+    assert left == before

@@ -17,6 +17,7 @@ from tests.helpers.watch import (
     fill_hdf5,
     hdf5_bytes,
     ready,
+    until_overdue,
     watching,
     write_hdf5,
     write_keras,
@@ -189,13 +190,12 @@ def test_an_old_incomplete_file_is_torn_at_the_first_scan(tmp_path: Path) -> Non
 def test_a_generation_marked_incomplete_keeps_waiting(tmp_path: Path) -> None:
     """What only the reader could see is waited for, judged in the end, or settled anew."""
     path = tmp_path / "m.h5"
-    with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
+    with watching(tmp_path, settle=0.1, torn_after=3.0) as (watcher, recorder):
         ready(recorder)
         write_hdf5(path)
-        watcher.mark_incomplete(str(path), recorder.until_seen(path).generation.key)
-        assert recorder.until_seen(path, times=2).overdue
+        times = until_overdue(watcher, recorder, path)
         write_hdf5(path, 99)
-        assert not recorder.until_seen(path, times=3).overdue
+        assert not recorder.until_seen(path, times=times + 1).overdue
 
 
 def test_report_again_reports_the_present_generation_once_more(tmp_path: Path) -> None:

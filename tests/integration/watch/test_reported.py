@@ -14,7 +14,7 @@ from checkpointd.verify.scan.scan_stage import scan
 from checkpointd.watch.events import GenerationUpdate, Gone, Reconciled
 from tests.helpers.bundles import bundle
 from tests.helpers.formats import savedmodel
-from tests.helpers.watch import watching, write_hdf5, write_keras
+from tests.helpers.watch import until_overdue, watching, write_hdf5, write_keras
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,11 +193,10 @@ def test_a_savedmodel_that_was_marked_incomplete_is_waited_for(tmp_path: Path) -
     """It is being written again at once, judged in the end, and gone when it goes."""
     model = tmp_path / "serve" / "1"
     savedmodel(model)
-    with watching(tmp_path, settle=0.1, torn_after=0.5) as (watcher, recorder):
-        key = recorder.until_seen(model).generation.key
+    with watching(tmp_path, settle=0.1, torn_after=3.0) as (watcher, recorder):
+        recorder.until_seen(model)
         recorder.until_event(Reconciled)
-        watcher.mark_incomplete(str(model), key)
-        assert recorder.until_seen(model, times=2).overdue
+        times = until_overdue(watcher, recorder, model)
         assert len(recorder.of(Reconciled)) == 1
         watcher.report_again(str(model))
-        recorder.until_seen(model, times=3)
+        recorder.until_seen(model, times=times + 1)

@@ -12,7 +12,7 @@ import pytest
 
 from checkpointd.core.format_specs import Format
 from checkpointd.formats import FormatError, generation_of
-from checkpointd.tensors import Contents, hdf5, object_graph, reading, roles, unique
+from checkpointd.tensors import Contents, hdf5, hdf5_tree, object_graph, reading, roles, unique
 from tests.helpers.bundles import VALUE, write_bundle
 from tests.helpers.files import flip
 from tests.helpers.scan import write_weights
@@ -95,6 +95,21 @@ def test_hdf5_values_are_the_same_however_they_are_stored(
     assert one.name == other.name == "dense/vars/0"
     assert (one.crc32, one.nan) == (other.crc32, other.nan)
     assert one.sum_of_squares == pytest.approx(other.sum_of_squares)
+
+
+def test_a_chunk_that_is_larger_than_the_cache_is_unpacked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache of its dataset holds one; otherwise each piece that is read unpacks it again."""
+    monkeypatch.setattr(hdf5_tree, "CHUNK_CACHE", 1 << 10)
+    path = tmp_path / "m.weights.h5"
+    values = np.ones((40, 30), np.float32)
+    write_weights(path, {"dense": values}, chunks=(40, 30), compression="gzip")
+    (spec,) = hdf5.plan(str(path)).specs
+    with hdf5.open_hdf5(str(path)) as handle:
+        dataset = hdf5_tree.open_dataset(handle, spec.key)
+        assert dataset.id.get_access_plist().get_chunk_cache()[1] == values.nbytes
+        assert np.array_equal(dataset[:3], values[:3])
 
 
 def test_big_endian_values_have_the_checksum_of_what_is_in_memory(tmp_path: Path) -> None:

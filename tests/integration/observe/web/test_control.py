@@ -76,6 +76,7 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
             ("tag", {"path": ODD, "tags": ["prod", "eval"]}),
             ("untag", {"path": ODD, "tags": ["prod"]}),
             ("restore", {"path": ODD}),
+            ("restore", {"path": "20261127T081200Z-0a1b2c3d"}),
             ("verify", {"path": ODD}),
         ):
             async with client.post(f"/control/{command}", json=body) as answer:
@@ -89,6 +90,7 @@ def test_the_owner_controls_the_daemon_over_the_socket(short_dir: Path) -> None:
             ("tag", ODD, "prod", "eval"),
             ("untag", ODD, "prod"),
             ("restore", ODD),
+            ("restore", "20261127T081200Z-0a1b2c3d"),
             ("verify", ODD),
         ]
         async with client.get("/api/v1/status") as answer:
@@ -105,6 +107,8 @@ def test_a_refused_or_invalid_command_gets_a_sentence(short_dir: Path) -> None:
             ("pin", '{"path": "/refused"}', 404),
             ("pin", '{"path": "relative"}', 400),
             ("pin", '{"path": "/a\\u0000"}', 400),
+            ("restore", '{"path": "runs/relative"}', 400),
+            ("restore", '{"path": ""}', 400),
             ("pin", "{}", 400),
             ("pin", '{"path": 7}', 400),
             ("prune", '{"apply": "yes"}', 400),

@@ -73,17 +73,17 @@ ELSEWHERE = messages.encode_end("gpu", messages.ELSEWHERE, "Not there.").decode(
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "reason", "asked"),
+    ("first", "second", "reason", "asked", "problem"),
     [
-        (VALID, VALID, "", 1),
-        (BROKEN, VALID, "structure.truncated", 1),
-        (TIMED_OUT, VALID, "structure.timeout", 1),
-        (UNREADABLE, VALID, "", 2),
-        (UNREADABLE, UNREADABLE, "structure.unreadable", 2),
-        (UNREADABLE, ELSEWHERE, "structure.unreadable", 2),
-        (ELSEWHERE, UNREADABLE, "structure.unreadable", 2),
-        (ELSEWHERE, VALID, "", 2),
-        (ELSEWHERE, ELSEWHERE, None, 2),
+        (VALID, VALID, "", 1, ""),
+        (BROKEN, VALID, "structure.truncated", 1, ""),
+        (TIMED_OUT, VALID, "structure.timeout", 1, ""),
+        (UNREADABLE, VALID, "", 2, "a cannot verify what another host can"),
+        (UNREADABLE, UNREADABLE, "structure.unreadable", 2, ""),
+        (UNREADABLE, ELSEWHERE, "structure.unreadable", 2, "b sees other files"),
+        (ELSEWHERE, UNREADABLE, "structure.unreadable", 2, "a sees other files"),
+        (ELSEWHERE, VALID, "", 2, "a sees other files"),
+        (ELSEWHERE, ELSEWHERE, None, 2, "a sees other files"),
     ],
 )
 def test_another_host_is_asked_where_that_may_help(
@@ -93,8 +93,12 @@ def test_another_host_is_asked_where_that_may_help(
     second: str,
     reason: str | None,
     asked: int,
+    problem: str,
 ) -> None:
-    """Once, and only where the first one lacks something or sees other files."""
+    """Once, and only where the first one lacks something or sees other files.
+
+    After three in a row it is a problem of that host.
+    """
     monkeypatch.setattr(module, "Link", FakeLink)
     monkeypatch.setattr(FakeLink, "payloads", dict(zip(HOSTS, (first, second), strict=True)))
     monkeypatch.setattr(FakeLink, "asked", [])
@@ -104,10 +108,20 @@ def test_another_host_is_asked_where_that_may_help(
         made = module.FleetDispatcher(settings, WorkerSettings(), tmp_path)
         try:
             async with asyncio.timeout(20):
-                return await made.verify(REQUEST)
+                answer = await made.verify(REQUEST)
+                FakeLink.asked, asked = [], FakeLink.asked
+                for _ in range(2):
+                    assert not made.engine()["problems"]
+                    await made.verify(REQUEST)
+                problems.extend(made.engine()["problems"])
+                FakeLink.asked = asked
+                return answer
         finally:
             await made.close()
 
+    problems: list[str] = []
     answer = asyncio.run(work())
     assert (answer.report.reason if answer.report is not None else None) == reason
     assert FakeLink.asked == list(HOSTS)[:asked]
+    assert problem in "".join(problems)
+    assert bool(problem) == bool(problems)

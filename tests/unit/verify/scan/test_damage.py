@@ -171,6 +171,7 @@ def test_several_damaged_places_are_judged_when_nobody_has_worked_on_them_for_a_
     write_into(shard, _BYTES + 77, 2 * _BYTES + 77)
     assert scanned(prefix, former).end is End.INCOMPLETE
     assert scanned(prefix, former, idle=True).end is End.DONE
+    assert scanned(prefix, former, former, idle=True).end is End.DONE, "there is no other save"
     assert scanned(prefix, idle=True).end is End.INCOMPLETE, "nothing is known of it"
 
 
@@ -254,3 +255,22 @@ def test_a_file_without_checksums_that_was_given_its_size_first_is_still_written
             assert seen.end is End.INCOMPLETE, cut
     path.write_bytes(whole)
     assert scanned(path).clean
+
+
+def test_a_file_with_holes_that_was_read_whole_is_not_waited_for_again(tmp_path: Path) -> None:
+    """A sparse copy (`cp --sparse=always`) of a file with zeros is nobody's unfinished work."""
+    path = tmp_path / "m.weights.h5"
+    write_weights(path, {"dense": np.zeros((256, 256), np.float32)})
+    whole = path.read_bytes()
+    with path.open("wb") as file:
+        for at in range(0, len(whole), 4096):
+            block = whole[at : at + 4096]
+            file.seek(at)
+            if block.strip(b"\0"):
+                file.write(block)
+        file.truncate(len(whole))
+    assert path.read_bytes() == whole
+    assert scanned(path).end is End.INCOMPLETE
+    assert scanned(path, idle=True).end is End.DONE
+    known = Former(request_for(path).generation, scanned(path, idle=True).facts)
+    assert scanned(path, known).end is End.DONE
