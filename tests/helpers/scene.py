@@ -118,3 +118,42 @@ def is_there(root: Path, name: str) -> bool:
 def numbered(pattern: str, numbers: range | tuple[int, ...]) -> frozenset[str]:
     """The names of a pattern."""
     return frozenset(pattern.format(number) for number in numbers)
+
+
+def aged(pattern: str, numbers: range, *, step: float = HOUR, last: float = DAY) -> list[Save]:
+    """One after the other as a job saves them; the last one `last` seconds ago."""
+    end = numbers[-1]
+    return [Save(pattern.format(n), age=last + (end - n) * step) for n in numbers]
+
+
+def shuffled(pattern: str, numbers: range, age: float = 600.0) -> tuple[Save, ...]:
+    """As a parallel copy lays them down that keeps no times."""
+    order = sorted(numbers, key=lambda n: (n * 7) % 13)
+    return tuple(Save(pattern.format(n), age=age - 2 * i) for i, n in enumerate(order))
+
+
+def each(pattern: str, values: tuple[object, ...], epochs: range = range(1, 4)) -> Scene:
+    """Several models in one directory, trained one after the other: the last of each stays."""
+    found = [
+        Save(pattern.format(value, epoch), age=2 * DAY - 6000 * i - 60 * epoch)
+        for i, value in enumerate(values)
+        for epoch in epochs
+    ]
+    kept = frozenset(pattern.format(value, epochs[-1]) for value in values)
+    return Scene(f"each of {pattern}", tuple(found), kept, policy="keep_last = 2")
+
+
+def live(pattern: str, numbers: range, at: float | None = None, step: float = 60.0) -> list[Save]:
+    """While the daemon runs, one each `step` seconds from `at` on, or as they come."""
+    return [
+        Save(pattern.format(n), at=None if at is None else at + i * step)
+        for i, n in enumerate(numbers)
+    ]
+
+
+def all_of(pattern: str, numbers: range) -> Scene:
+    """The parts of a whole, or models that have nothing to do with each other: all stay."""
+    found = tuple(Save(pattern.format(n), age=DAY - n) for n in numbers)
+    return Scene(
+        f"all of {pattern}", found, frozenset(s.name for s in found), policy="keep_last = 2"
+    )

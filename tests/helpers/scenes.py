@@ -9,50 +9,25 @@ from __future__ import annotations
 
 import time
 
-from tests.helpers.scene import DAY, HOUR, Link, Save, Scene, Text, Touch, numbered
-
-
-def _aged(pattern: str, numbers: range, *, step: float = HOUR, last: float = DAY) -> list[Save]:
-    """One after the other as a job saves them; the last one `last` seconds ago."""
-    end = numbers[-1]
-    return [Save(pattern.format(n), age=last + (end - n) * step) for n in numbers]
-
-
-def _shuffled(pattern: str, numbers: range, age: float = 600.0) -> tuple[Save, ...]:
-    """As a parallel copy lays them down that keeps no times."""
-    order = sorted(numbers, key=lambda n: (n * 7) % 13)
-    return tuple(Save(pattern.format(n), age=age - 2 * i) for i, n in enumerate(order))
-
+from tests.helpers.scene import (
+    DAY,
+    HOUR,
+    Link,
+    Save,
+    Scene,
+    Text,
+    Touch,
+    aged,
+    all_of,
+    each,
+    live,
+    numbered,
+    shuffled,
+)
 
 EPOCH = "epoch_{:02d}.weights.h5"
 LAST = numbered(EPOCH, (10, 11, 12))
-WHOLE = tuple(_aged(EPOCH, range(1, 13)))
-
-
-def _each(pattern: str, values: tuple[object, ...], epochs: range = range(1, 4)) -> Scene:
-    """Several models in one directory, trained one after the other: the last of each stays."""
-    found = [
-        Save(pattern.format(value, epoch), age=2 * DAY - 6000 * i - 60 * epoch)
-        for i, value in enumerate(values)
-        for epoch in epochs
-    ]
-    kept = frozenset(pattern.format(value, epochs[-1]) for value in values)
-    return Scene(f"each of {pattern}", tuple(found), kept, policy="keep_last = 2")
-
-
-def _live(pattern: str, numbers: range, at: float | None = None, step: float = 60.0) -> list[Save]:
-    return [
-        Save(pattern.format(n), at=None if at is None else at + i * step)
-        for i, n in enumerate(numbers)
-    ]
-
-
-def _all(pattern: str, numbers: range) -> Scene:
-    """The parts of a whole, or models that have nothing to do with each other: all stay."""
-    found = tuple(Save(pattern.format(n), age=DAY - n) for n in numbers)
-    return Scene(
-        f"all of {pattern}", found, frozenset(s.name for s in found), policy="keep_last = 2"
-    )
+WHOLE = tuple(aged(EPOCH, range(1, 13)))
 
 
 _NOW = time.time()
@@ -67,17 +42,17 @@ _LOSSES = ("0.9", "0.1", "0.5", "0.4", "0.6", "0.7", "0.8", "0.65")
 
 _NOTHING_IN_DOUBT = (
     Scene("one a hour", WHOLE, LAST, removed=9),
-    Scene("one a hour, live", WHOLE[:6], LAST, tuple(_live(EPOCH, range(7, 13))), removed=9),
+    Scene("one a hour, live", WHOLE[:6], LAST, tuple(live(EPOCH, range(7, 13))), removed=9),
     Scene(
         "the host's clock is three seconds ahead",
-        tuple(_aged(EPOCH, range(1, 7))),
+        tuple(aged(EPOCH, range(1, 7))),
         LAST,
         tuple(Save(EPOCH.format(n), age=-3) for n in range(7, 13)),
         removed=9,
     ),
     Scene(
         "versions of TensorFlow Serving",
-        tuple(_aged("model/{}", range(1, 9))),
+        tuple(aged("model/{}", range(1, 9))),
         numbered("model/{}", (6, 7, 8)),
         removed=5,
     ),
@@ -93,7 +68,7 @@ _NOTHING_IN_DOUBT = (
 
 SCENES = (
     *_NOTHING_IN_DOUBT,
-    Scene("copied without times", _shuffled(EPOCH, range(1, 13)), LAST),
+    Scene("copied without times", shuffled(EPOCH, range(1, 13)), LAST),
     Scene("cloned, all with one time", tuple(Save(s.name, age=99.5) for s in WHOLE), LAST),
     Scene("save times of 0", tuple(Save(s.name, at=0.0) for s in WHOLE), LAST),
     Scene(
@@ -115,21 +90,21 @@ SCENES = (
     ),
     Scene(
         "host's clock two hours behind from now on",
-        tuple(_aged(EPOCH, range(1, 8), step=60, last=60)),
+        tuple(aged(EPOCH, range(1, 8), step=60, last=60)),
         LAST,
-        tuple(_live(EPOCH, range(8, 13), _NOW - 2 * HOUR)),
+        tuple(live(EPOCH, range(8, 13), _NOW - 2 * HOUR)),
     ),
     Scene(
         "host without a clock: 1970",
-        tuple(_aged(EPOCH, range(1, 8))),
+        tuple(aged(EPOCH, range(1, 8))),
         LAST,
-        tuple(_live(EPOCH, range(8, 13), 100.0)),
+        tuple(live(EPOCH, range(8, 13), 100.0)),
     ),
     Scene(
         "host's clock was a year ahead",
         tuple(Save(EPOCH.format(n), at=_NOW + 365 * DAY + n) for n in range(1, 8)),
         LAST,
-        tuple(_live(EPOCH, range(8, 13))),
+        tuple(live(EPOCH, range(8, 13))),
     ),
     Scene(
         "clock ahead, names without numbers",
@@ -139,21 +114,21 @@ SCENES = (
     ),
     Scene(
         "began again at step 0",
-        tuple(_aged("m_epoch_{:03d}.weights.h5", range(96, 101))),
+        tuple(aged("m_epoch_{:03d}.weights.h5", range(96, 101))),
         numbered("m_epoch_{:03d}.weights.h5", (100, 99, 1, 2, 3)),
-        tuple(_live("m_epoch_{:03d}.weights.h5", range(4))),
+        tuple(live("m_epoch_{:03d}.weights.h5", range(4))),
     ),
     Scene(
         "went on from an earlier one",
-        tuple(_aged(EPOCH, range(1, 11))),
+        tuple(aged(EPOCH, range(1, 11))),
         numbered(EPOCH, (7, 8, 10)),
-        tuple(_live(EPOCH, range(7, 9))),
+        tuple(live(EPOCH, range(7, 9))),
     ),
     Scene(
         "week 52, then week 1",
-        tuple(_aged("model_w{:02d}.weights.h5", range(48, 53), step=7 * DAY)),
+        tuple(aged("model_w{:02d}.weights.h5", range(48, 53), step=7 * DAY)),
         numbered("model_w{:02d}.weights.h5", (52, 1, 2)),
-        tuple(_live("model_w{:02d}.weights.h5", range(1, 3))),
+        tuple(live("model_w{:02d}.weights.h5", range(1, 3))),
     ),
     Scene(
         "the day before the month",
@@ -167,17 +142,17 @@ SCENES = (
     ),
     Scene(
         "from 999 to 1000",
-        tuple(_aged("ckpt-{}", range(995, 1003))),
+        tuple(aged("ckpt-{}", range(995, 1003))),
         numbered("ckpt-{}", (1000, 1001, 1002)),
     ),
     Scene(
         "time stamps in the names, copied without times",
-        _shuffled("m_202611{:02d}-120000.weights.h5", range(1, 13)),
+        shuffled("m_202611{:02d}-120000.weights.h5", range(1, 13)),
         numbered("m_202611{:02d}-120000.weights.h5", (10, 11, 12)),
     ),
     Scene(
         "one a day by its name, all copied today",
-        _shuffled("m_2026-11-{:02d}.weights.h5", range(1, 13)),
+        shuffled("m_2026-11-{:02d}.weights.h5", range(1, 13)),
         numbered("m_2026-11-{:02d}.weights.h5", range(6, 13)),
         policy="keep_daily = 7",
     ),
@@ -221,25 +196,25 @@ SCENES = (
     ),
     Scene(
         "put into keep/ by a person",
-        tuple(_aged("keep/epoch_{:02d}.weights.h5", range(1, 6))),
+        tuple(aged("keep/epoch_{:02d}.weights.h5", range(1, 6))),
         numbered("keep/epoch_{:02d}.weights.h5", range(1, 6)),
     ),
     Scene(
         "a CheckpointManager lists more than keep_last",
-        (*_aged("ckpt-{}", range(1, 9)), Text("checkpoint", _STATE.format(8))),
+        (*aged("ckpt-{}", range(1, 9)), Text("checkpoint", _STATE.format(8))),
         numbered("ckpt-{}", (1, 4, 8, 7, 6)),
     ),
     Scene(
         "a state file in another directory names it",
         (
-            *_aged("train/ckpt-{}", range(1, 9)),
+            *aged("train/ckpt-{}", range(1, 9)),
             Text("eval/checkpoint", 'model_checkpoint_path: "../train/ckpt-2"\n'),
         ),
         numbered("train/ckpt-{}", (2, 6, 7, 8)),
     ),
     Scene(
         "a state file that is torn",
-        (*_aged("ckpt-{}", range(1, 9)), Text("checkpoint", 'model_checkpoint_path: "ckpt-')),
+        (*aged("ckpt-{}", range(1, 9)), Text("checkpoint", 'model_checkpoint_path: "ckpt-')),
         numbered("ckpt-{}", range(1, 9)),
     ),
     Scene(
@@ -298,30 +273,30 @@ SCENES = (
         policy="keep_last = 2",
         watch='version = "{trial}/checkpoint_{step:06d}/model.weights.h5"',
     ),
-    _all("layer_{}.weights.h5", range(1, 9)),
-    _all("part_{}.weights.h5", range(1, 9)),
-    _all("member-{}.weights.h5", range(1, 6)),
-    _all("tf_model-{:05d}-of-00006.weights.h5", range(1, 7)),
-    _all("shard_{}_of_6.weights.h5", range(1, 7)),
-    _all("model ({}).weights.h5", range(1, 6)),
+    all_of("layer_{}.weights.h5", range(1, 9)),
+    all_of("part_{}.weights.h5", range(1, 9)),
+    all_of("member-{}.weights.h5", range(1, 6)),
+    all_of("tf_model-{:05d}-of-00006.weights.h5", range(1, 7)),
+    all_of("shard_{}_of_6.weights.h5", range(1, 7)),
+    all_of("model ({}).weights.h5", range(1, 6)),
     Scene(
         "1.9 before 1.10, copied without times",
-        _shuffled("model_v1.{}.0.weights.h5", range(1, 13)),
+        shuffled("model_v1.{}.0.weights.h5", range(1, 13)),
         numbered("model_v1.{}.0.weights.h5", (10, 11, 12)),
     ),
     Scene(
         "thousands as k, copied without times",
-        _shuffled("iter_{}0k.weights.h5", range(1, 13)),
+        shuffled("iter_{}0k.weights.h5", range(1, 13)),
         numbered("iter_{}0k.weights.h5", (10, 11, 12)),
     ),
     Scene(
         "milliseconds since 1970 in the names, copied without times",
-        _shuffled("m_17640000{:02d}000.weights.h5", range(1, 13)),
+        shuffled("m_17640000{:02d}000.weights.h5", range(1, 13)),
         numbered("m_17640000{:02d}000.weights.h5", (10, 11, 12)),
     ),
     Scene(
         "dates without zeros, copied without times",
-        _shuffled("m_2026-1-{}.weights.h5", range(1, 13)),
+        shuffled("m_2026-1-{}.weights.h5", range(1, 13)),
         numbered("m_2026-1-{}.weights.h5", (10, 11, 12)),
     ),
     Scene(
@@ -334,33 +309,33 @@ SCENES = (
         (*(Save(s.name, age=30) for s in WHOLE[:6]), *WHOLE[6:]),
         LAST,
     ),
-    _each("version_{}/checkpoints/epoch={}.weights.h5", (0, 1, 2)),
-    _each("{}/ckpt-{}", (1, 2, 3)),
-    _each("gen_{}_ind_{}.weights.h5", (1, 2, 3)),
-    _each("agent_{}_step_{}.weights.h5", (0, 1, 2)),
-    _each("rank{}_step_{}.weights.h5", (0, 1, 2)),
-    _each("phase_{}_epoch_{}.weights.h5", (1, 2, 3)),
-    _each("stage{}-epoch{}.weights.h5", (1, 2)),
-    _each("lang_de{}_epoch_{}.weights.h5", (1, 2)),
-    _each("batch{}_lr3_epoch_{}.weights.h5", (32, 64, 128)),
-    _each("T{}_epoch_{}.weights.h5", (24, 48, 96)),
-    _each("user_{}_model_v{}.weights.h5", (1001, 1002, 1003)),
-    _each("store-{:03d}-{}.weights.h5", (1, 2, 3)),
-    _each("{}-{:02d}.weights.h5", (2024, 2025, 2026)),
-    _each("exp{}.{}.weights.h5", (1, 2, 3)),
-    _each("fold_{}_epoch_{}.weights.h5", (0, 1, 2, 3)),
-    _each("fold{}-{:02d}.weights.h5", (1, 2, 3)),
-    _each("lr_{}_epoch_{:02d}.weights.h5", ("0.1", "0.01", "0.001")),
-    _each("seed{}_step_{}.weights.h5", (42, 43, 44)),
-    _each("slurm_{}_epoch_{}.weights.h5", (81234567, 81234570, 81235001)),
-    _each("resnet{}_v{}.weights.h5", (18, 50, 101)),
-    _each("model_int{}_v{}.weights.h5", (8, 16)),
-    _each("model_{}_epoch_{}.weights.h5", ("3fa91c2", "9120817", "77b0d1e")),
-    _each("{}/epoch_{:02d}.weights.h5", ("2026-11-01_10-00-00", "2026-11-01_12-30-00")),
-    _each("run_{}/epoch_{:02d}.weights.h5", (12345, 12399, 13001)),
-    _each("{}/artifacts/ckpt-{}", ("0a1b2c3d4e5f", "99887766aabb", "123456789012")),
-    _each("h{}/epoch_{:02d}.weights.h5", (1, 7, 14)),
-    _each("forecast_step_{}_epoch_{:02d}.weights.h5", (2, 1, 4, 3)),
-    _each("20261101-{:06d}_epoch_{:02d}.weights.h5", (90000, 101500, 134501)),
+    each("version_{}/checkpoints/epoch={}.weights.h5", (0, 1, 2)),
+    each("{}/ckpt-{}", (1, 2, 3)),
+    each("gen_{}_ind_{}.weights.h5", (1, 2, 3)),
+    each("agent_{}_step_{}.weights.h5", (0, 1, 2)),
+    each("rank{}_step_{}.weights.h5", (0, 1, 2)),
+    each("phase_{}_epoch_{}.weights.h5", (1, 2, 3)),
+    each("stage{}-epoch{}.weights.h5", (1, 2)),
+    each("lang_de{}_epoch_{}.weights.h5", (1, 2)),
+    each("batch{}_lr3_epoch_{}.weights.h5", (32, 64, 128)),
+    each("T{}_epoch_{}.weights.h5", (24, 48, 96)),
+    each("user_{}_model_v{}.weights.h5", (1001, 1002, 1003)),
+    each("store-{:03d}-{}.weights.h5", (1, 2, 3)),
+    each("{}-{:02d}.weights.h5", (2024, 2025, 2026)),
+    each("exp{}.{}.weights.h5", (1, 2, 3)),
+    each("fold_{}_epoch_{}.weights.h5", (0, 1, 2, 3)),
+    each("fold{}-{:02d}.weights.h5", (1, 2, 3)),
+    each("lr_{}_epoch_{:02d}.weights.h5", ("0.1", "0.01", "0.001")),
+    each("seed{}_step_{}.weights.h5", (42, 43, 44)),
+    each("slurm_{}_epoch_{}.weights.h5", (81234567, 81234570, 81235001)),
+    each("resnet{}_v{}.weights.h5", (18, 50, 101)),
+    each("model_int{}_v{}.weights.h5", (8, 16)),
+    each("model_{}_epoch_{}.weights.h5", ("3fa91c2", "9120817", "77b0d1e")),
+    each("{}/epoch_{:02d}.weights.h5", ("2026-11-01_10-00-00", "2026-11-01_12-30-00")),
+    each("run_{}/epoch_{:02d}.weights.h5", (12345, 12399, 13001)),
+    each("{}/artifacts/ckpt-{}", ("0a1b2c3d4e5f", "99887766aabb", "123456789012")),
+    each("h{}/epoch_{:02d}.weights.h5", (1, 7, 14)),
+    each("forecast_step_{}_epoch_{:02d}.weights.h5", (2, 1, 4, 3)),
+    each("20261101-{:06d}_epoch_{:02d}.weights.h5", (90000, 101500, 134501)),
 )
 """Every scene."""
