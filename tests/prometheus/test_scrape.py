@@ -87,6 +87,7 @@ RULES = RuleSettings(job="certificate", intervals={"runs": 3600})
 ABSENT = {
     "checkpointd_queue_oldest_timestamp_seconds",  # nothing waits
     "checkpointd_prune_held",  # nothing is on hold
+    "checkpointd_replication_oldest_timestamp_seconds",  # nothing waits to be copied
 }
 """Metrics of alerts that a daemon without any trouble does not export."""
 
