@@ -23,6 +23,7 @@ from checkpointd.dispatch.child_scratch import (
     received_descriptors,
     tail,
 )
+from checkpointd.dispatch.cpu_wait import timeout_without_waits
 from checkpointd.dispatch.early_load import NOTHING, Exchange, sending
 from checkpointd.dispatch.foreign_packages import package_copy
 from checkpointd.dispatch.process_monitor import ProcessMonitor, QuotaExceededError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     OnCheck = Callable[[CheckResult], None]
 
 _START_SECONDS = 180.0
+_MOST_START_SECONDS = 3600.0
 _FORK_SECONDS = 30.0
 _KILL_GRACE_SECONDS = 10.0
 _EXIT_SECONDS = 2.0
@@ -153,7 +155,7 @@ class Zygote:
         self.pid = self._process.pid
         with launched.log as log:
             try:
-                async with asyncio.timeout(_START_SECONDS):
+                async with timeout_without_waits(_START_SECONDS, self.pid, _MOST_START_SECONDS):
                     notice = await self._connection.ready
             except TimeoutError:
                 clause = f"did not finish its imports within {_START_SECONDS:g} s"
@@ -171,7 +173,7 @@ class Zygote:
 
     def _start_error(self, clause: str, *, hung: bool = False) -> ZygoteStartError:
         load = self.kind == protocol.LOAD
-        message = zygote_start.start_error_message(self.python, clause, load=load)
+        message = zygote_start.start_error_message(self.python, clause, load=load, hung=hung)
         return ZygoteStartError(message, hung=hung)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
+from checkpointd.dispatch.cpu_wait import waited_for_cpu
 from checkpointd.dispatch.zygote import Zygote, ZygoteStartError
 from checkpointd.dispatch.zygote_connection import ZygoteError
 from checkpointd.worker.protocol import LOAD, SCAN
@@ -29,15 +30,23 @@ Key = tuple[str, str]
 
 _RETRY_SECONDS = 60.0
 _START_WAIT_SECONDS = 60.0
-"""How long a verification waits for an interpreter to start before it gives up its slot."""
+"""How long a verification waits for an interpreter to start before it gives up its slot.
+
+Not counted is how long the interpreter waits for a core: others would wait for it as well.
+"""
 
 
 @dataclass(frozen=True)
 class _Start:
     """An interpreter that is being started."""
 
+    zygote: Zygote
     task: asyncio.Task[Zygote]
     began: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Return for how long it has been able to run."""
+        return time.monotonic() - self.began - waited_for_cpu(self.zygote.pid)
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,8 @@ class ZygotePool:
 
     async def _started(self, key: Key) -> Zygote:
         start = self._start(key)
-        await asyncio.wait({start.task}, timeout=self._start_timeout(key, start))
+        while not start.task.done() and (left := self._start_timeout(key, start)):
+            await asyncio.wait({start.task}, timeout=left)
         if start.task.cancelled():
             raise ZygoteError("its start was cancelled")
         if start.task.done():
@@ -134,7 +144,9 @@ class ZygotePool:
         """Return the start that is under way; begin one if there is none."""
         start = self._starts.get(key)
         if start is None:
-            start = self._starts[key] = _Start(asyncio.create_task(self._bring_up(key)))
+            zygote = Zygote(*key, self._scratch, self._threads, self._launched.pop(key, None))
+            task = asyncio.create_task(self._bring_up(key, zygote))
+            start = self._starts[key] = _Start(zygote, task)
             start.task.add_done_callback(lambda task: self._forget_start(key, task))
         return start
 
@@ -150,13 +162,11 @@ class ZygotePool:
         failure = self._failures.get(key)
         if failure is not None and failure.error.hung:
             return 0.0
-        return max(0.0, _START_WAIT_SECONDS - (time.monotonic() - start.began))
+        return max(0.0, _START_WAIT_SECONDS - start.seconds())
 
-    async def _bring_up(self, key: Key) -> Zygote:
+    async def _bring_up(self, key: Key, zygote: Zygote) -> Zygote:
         if key in self._zygotes:
             self.discard(*key)
-        launched = self._launched.pop(key, None)
-        zygote = Zygote(*key, self._scratch, self._threads, launched)
         try:
             await zygote.start()
         except asyncio.CancelledError:

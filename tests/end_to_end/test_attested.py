@@ -42,7 +42,7 @@ def test_a_gate_passes_what_the_daemon_verified_and_nothing_else(
     file = daemon.home / "state" / "verdicts" / "runs" / "ckpt-1.intoto.jsonl"
     save(daemon, 1)
     first = eventually(f"it is attested\n{daemon.log}", lambda: file.exists() and file.read_bytes())
-    verified = daemon.cli("attest", "verify", str(daemon.runs / "ckpt-1"), "--key", "runs/attest.pub")
+    verified = daemon.cli("attest", "verify", str(daemon.runs / "ckpt-1"), "--key", "runs/a.pub")
     assert verified.returncode == 2, "there is no such key"
     key = str(daemon.home / "attest.pub")
     verified = daemon.cli("attest", "verify", str(daemon.runs / "ckpt-1"), "--key", key)
