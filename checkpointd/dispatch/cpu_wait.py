@@ -44,17 +44,17 @@ async def timeout_without_waits(seconds: float, pid: int, most: float) -> AsyncI
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
+    planned = list[asyncio.TimerHandle]()
     async with asyncio.timeout(seconds) as limit:
 
         def extend() -> None:
-            nonlocal planned
             until = began + min(seconds + waited_for_cpu(pid), most)
             if until > (limit.when() or 0.0) + _MARGIN_SECONDS:
                 limit.reschedule(until)
-                planned = loop.call_at(until - _MARGIN_SECONDS, extend)
+                planned.append(loop.call_at(until - _MARGIN_SECONDS, extend))
 
-        planned = loop.call_at(began + seconds - _MARGIN_SECONDS, extend)
+        planned.append(loop.call_at(began + seconds - _MARGIN_SECONDS, extend))
         try:
             yield
         finally:
-            planned.cancel()
+            planned[-1].cancel()
