@@ -142,7 +142,8 @@ class WatchCopies:
     def problems(self, *, is_tight: bool) -> Iterator[str]:
         """Sentences about what is not copied; `is_tight`: the next saves may not fit the disk."""
         space = (
-            " The disk has too little space for the next saves, and what waits cannot make room."
+            " The disk has too little space for the next saves, and nothing that waits for its "
+            "copy can be pruned."
             if is_tight and self._waiting
             else ""
         )

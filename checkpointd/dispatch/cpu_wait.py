@@ -1,7 +1,7 @@
 """A time limit for a process that does not count the time in which others had its core.
 
 Beside a job that uses every core, imports that take seconds take minutes. That is no sign that they
-hang, and ending them would begin them anew each time.
+hang, and if they were ended, the next start would take as long again.
 """
 
 from __future__ import annotations

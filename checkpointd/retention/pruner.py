@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import LedgerError, State
@@ -13,7 +12,14 @@ from checkpointd.retention.files import is_unchanged, opened_root
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
 from checkpointd.retention.reference_index import ReferenceIndex
-from checkpointd.retention.removal import RefusedError, Removal, check_marks, check_still_planned
+from checkpointd.retention.removal import (
+    RefusedError,
+    Removal,
+    check_floor,
+    check_still_planned,
+    check_unused,
+    undone_if_named,
+)
 from checkpointd.retention.trash import (
     Expired,
     NotInTrashError,
@@ -28,13 +34,12 @@ from checkpointd.retention.trash import (
 from checkpointd.retention.trees import NotAloneError, NotUnchangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import PruningLedger
-    from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored from the trash"
 
@@ -100,26 +105,23 @@ class Pruner:
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
         )
         after = current.references.sweep()
-        return [self._undone_if_named(r, current, after) for r in results if r is not None]
+        return [
+            undone_if_named(
+                removal,
+                current.why_in_use(removal.entry, after) if removal.done else "",
+                self._undo,
+                "it stays in the trash",
+            )
+            for removal in results
+            if removal is not None
+        ]
 
     def _unless_stopped(self, decision: Decision, current: PruningRound) -> Removal | None:
         return None if self._stopped.is_set() else self._remove(decision, current)
 
-    def _undone_if_named(
-        self, removal: Removal, current: PruningRound, references: References
-    ) -> Removal:
-        """Undo a removal if a reference appeared in the short time that no sweep covered."""
-        named = current.why_in_use(removal.entry, references) if removal.done else ""
-        if not named:
-            return removal
-        try:
-            self.trash.restore(removal.item)
-            self._records.record_restored(removal.entry.path, removal.item)
-        except (TrashError, LedgerError, OSError) as error:
-            return replace(
-                removal, reason=f"{removal.reason}; {named}, and it stays in the trash ({error})"
-            )
-        return Removal(removal.entry, False, removal.rule, named)
+    def _undo(self, removal: Removal) -> None:
+        self.trash.restore(removal.item)
+        self._records.record_restored(removal.entry.path, removal.item)
 
     def restore(self, path_or_id: str) -> TrashItem:
         """Undo a pruning; what is restored is pinned, or the next pruning would remove it again.
@@ -248,36 +250,19 @@ class Pruner:
 
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
         """Check what must hold right now: no pin, reference or writer, and enough others stay."""
-        known = self._records.entry(entry.path)
-        if known is not None:
-            check_marks(entry, known)
-        references = current.references.near(os.path.dirname(entry.path))
-        if references.errors:
-            raise RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
-        in_use = current.why_in_use(entry, references)
-        if in_use:
-            raise RefusedError(in_use)
+        check_unused(entry, current, self._records, os.path.dirname(entry.path))
         use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
         if use is not None:
             raise RefusedError(use.value)
-        self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
-
-    def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
-        if entry.state is not State.VALID:
-            return
-        present, suspects = 0, []
         with opened_root(self.trash.root) as root_fd:
-            for other in others:
-                if present >= floor:
-                    return
-                relative = self.trash.relative(other.path)
-                if is_unchanged(root_fd, relative, other.checkpoint, other.generation):
-                    present += 1
-                else:
-                    suspects.append(other.path)
-        if present < floor:
-            raise RefusedError(
-                f"only {present} other valid ones of its series are on disk as they were "
-                f"verified, and keep_min_valid = {floor}",
-                tuple(suspects),
+            check_floor(
+                entry,
+                current.others(entry),
+                current.policy.keep_min_valid,
+                lambda other: self._is_there(root_fd, other),
+                "on disk",
             )
+
+    def _is_there(self, root_fd: int, other: Entry) -> bool:
+        relative = self.trash.relative(other.path)
+        return is_unchanged(root_fd, relative, other.checkpoint, other.generation)

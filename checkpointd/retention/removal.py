@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from checkpointd.ledger import State
+from checkpointd.ledger import LedgerError, State
 from checkpointd.retention.eligibility import is_eligible
+from checkpointd.retention.trash import TrashError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Entry
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.pruning_ledger import EntryReader
+    from checkpointd.retention.pruning_round import PruningRound
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,82 @@ def check_marks(planned: Entry, known: Entry) -> None:
         raise RefusedError("it has been pinned since this was planned")
     if not known.tags <= planned.tags:
         raise RefusedError("it has been tagged since this was planned")
+
+
+def check_unused(entry: Entry, current: PruningRound, records: EntryReader, directory: str) -> None:
+    """Look once more for a pin, a tag or a reference.
+
+    Args:
+        entry: what is to be removed.
+        current: the round.
+        records: the ledger.
+        directory: that which the checkpoint is in.
+
+    Raises:
+        RefusedError: there is one, or nobody knows.
+    """
+    known = records.entry(entry.path)
+    if known is not None:
+        check_marks(entry, known)
+    references = current.references.near(directory)
+    if references.errors:
+        raise RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
+    if in_use := current.why_in_use(entry, references):
+        raise RefusedError(in_use)
+
+
+def check_floor(
+    entry: Entry,
+    others: Iterable[Entry],
+    floor: int,
+    is_present: Callable[[Entry], bool],
+    where: str,
+) -> None:
+    """Check that enough other valid ones of a series are there as they were verified.
+
+    Args:
+        entry: what is to be removed.
+        others: the other valid ones of its series.
+        floor: how many must stay.
+        is_present: looks at one of them.
+        where: they are: "on disk".
+
+    Raises:
+        RefusedError: there are not enough.
+    """
+    if entry.state is not State.VALID:
+        return
+    present, suspects = 0, list[str]()
+    for other in others:
+        if present >= floor:
+            return
+        if is_present(other):
+            present += 1
+        else:
+            suspects.append(other.path)
+    if present < floor:
+        raise RefusedError(
+            f"only {present} other valid ones of its series are {where} as they were verified, and "
+            f"keep_min_valid = {floor}",
+            tuple(suspects),
+        )
+
+
+def undone_if_named(
+    removal: Removal, named: str, undo: Callable[[Removal], None], otherwise: str
+) -> Removal:
+    """Undo a removal if a reference appeared in the short time that nobody looked.
+
+    Args:
+        removal: what was done.
+        named: by what it is in use now; empty if it is not.
+        undo: brings it back.
+        otherwise: what has become of it if it cannot be brought back.
+    """
+    if not (removal.done and named):
+        return removal
+    try:
+        undo(removal)
+    except (TrashError, LedgerError, OSError) as error:
+        return replace(removal, reason=f"{removal.reason}; {named}, and {otherwise} ({error})")
+    return Removal(removal.entry, False, removal.rule, named)

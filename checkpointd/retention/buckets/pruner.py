@@ -18,14 +18,21 @@ from typing import TYPE_CHECKING
 from checkpointd.buckets import ObjectChangedError
 from checkpointd.buckets.deleting import Fate
 from checkpointd.buckets.stores import deleting_store
-from checkpointd.ledger import BucketRemoval, LedgerError, RemovalStage, RemovedObject, State
+from checkpointd.ledger import BucketRemoval, LedgerError, RemovalStage, RemovedObject
 from checkpointd.retention.parallel import map_in_threads
 from checkpointd.retention.pruning_round import PruningRound
-from checkpointd.retention.removal import RefusedError, Removal, check_marks, check_still_planned
+from checkpointd.retention.removal import (
+    RefusedError,
+    Removal,
+    check_floor,
+    check_still_planned,
+    check_unused,
+    undone_if_named,
+)
 from checkpointd.retention.trash import NotInTrashError, TrashError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from checkpointd.buckets.client import StoredObject
     from checkpointd.buckets.deleting import BucketSafety, DeletingStore
@@ -35,7 +42,6 @@ if TYPE_CHECKING:
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.planning import RetentionPlan
     from checkpointd.retention.pruning_ledger import BucketLedger
-    from checkpointd.retention.references import References
 
 RESTORED_NOTE = "restored in its bucket"
 _LISTED_SECONDS = 15.0
@@ -118,7 +124,16 @@ class BucketPruner:
             self._threads,
         )
         after = references.sweep()
-        return [self._undone_if_named(r, current, after) for r in results if r is not None]
+        return [
+            undone_if_named(
+                removal,
+                current.why_in_use(removal.entry, after) if removal.done else "",
+                self._undo,
+                "it could not be brought back: `checkpointd restore` tries again",
+            )
+            for removal in results
+            if removal is not None
+        ]
 
     def restore(self, path_or_id: str) -> BucketRemoval:
         """Undo a removal; what is restored is pinned, or the next pruning would remove it again.
@@ -292,46 +307,20 @@ class BucketPruner:
         if gone := [r.item for r in removals if r.stage is RemovalStage.DONE and r.is_expired]:
             self._records.forget_bucket_removals(gone)
 
-    def _undone_if_named(
-        self, removal: Removal, current: PruningRound, references: References
-    ) -> Removal:
-        """Undo a removal if a state file named it in the short time that nobody looked."""
-        named = current.why_in_use(removal.entry, references) if removal.done else ""
-        if not named:
-            return removal
-        try:
-            removals = self._records.bucket_removals(self._watch)
-            self._bring_back(next(r for r in removals if r.item == removal.item))
-        except (LedgerError, OSError, StopIteration) as error:
-            return replace(removal, reason=f"{removal.reason}; {named}, and it is gone ({error})")
-        return Removal(removal.entry, False, removal.rule, named)
+    def _undo(self, removal: Removal) -> None:
+        removals = self._records.bucket_removals(self._watch)
+        found = next((r for r in removals if r.item == removal.item), None)
+        if found is None:
+            raise NotInTrashError(f"{removal.entry.path!r} is not in the ledger any more")
+        self._bring_back(found)
 
     def _guard(self, entry: Entry, current: PruningRound) -> None:
         """Check what must hold right now: no pin or reference, and enough others stay."""
-        known = self._records.entry(entry.path)
-        if known is not None:
-            check_marks(entry, known)
-        references = current.references.near(posixpath.dirname(entry.path))
-        if references.errors:
-            raise RefusedError(f"the watch cannot be listed completely: {references.errors[0]}")
-        if in_use := current.why_in_use(entry, references):
-            raise RefusedError(in_use)
-        self._check_floor(current.others(entry), current.policy.keep_min_valid, entry)
-
-    def _check_floor(self, others: Iterable[Entry], floor: int, entry: Entry) -> None:
-        if entry.state is not State.VALID:
-            return
-        present, suspects = 0, list[str]()
-        for other in others:
-            if present >= floor:
-                return
-            if self._view.is_unchanged(other):
-                present += 1
-            else:
-                suspects.append(other.path)
-        if present < floor:
-            raise RefusedError(
-                f"only {present} other valid ones of its series are in the bucket as they were "
-                f"verified, and keep_min_valid = {floor}",
-                tuple(suspects),
-            )
+        check_unused(entry, current, self._records, posixpath.dirname(entry.path))
+        check_floor(
+            entry,
+            current.others(entry),
+            current.policy.keep_min_valid,
+            self._view.is_unchanged,
+            "in the bucket",
+        )

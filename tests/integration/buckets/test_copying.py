@@ -178,7 +178,7 @@ def test_an_object_of_others_stays(place: Place, name: str) -> None:
 
 
 def test_what_is_saved_again_during_the_copy_is_never_mixed(place: Place) -> None:
-    """The index never comes; what is left of the copy makes room for the next content."""
+    """The index never comes; the next content replaces what is left of the copy."""
     write_prefix(place.root / "ckpt-1", 1000.0)
     first = f"{place.key}ckpt-1.data-00001-of-00002"
 

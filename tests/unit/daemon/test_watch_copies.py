@@ -91,7 +91,7 @@ def test_a_disk_that_fills_because_of_it_is_said(copies: WatchCopies) -> None:
     assert "too little space for the next saves" in text
     copies.note_store_failure("It is down.")
     (text,) = copies.problems(is_tight=True)
-    assert text.endswith("and what waits cannot make room.")
+    assert text.endswith("and nothing that waits for its copy can be pruned.")
     copies.set_waiting([])
     assert "space" not in "".join(copies.problems(is_tight=True))
 
