@@ -7,6 +7,22 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from checkpointd.buckets.deleting import BucketSafety
+from checkpointd.retention.buckets import (
+    BucketKeeper,
+    BucketPruner,
+    BucketRecords,
+    BucketReferences,
+    BucketView,
+    plan_bucket,
+    view_bucket,
+    with_safety,
+)
+from checkpointd.retention.confirmation import confirm_plan, confirmed
+from checkpointd.retention.policy import note_enforced
+from checkpointd.retention.preview import ON_HOLD
+from checkpointd.retention.public import public_plan, public_removal
+
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.ledger import Ledger
@@ -15,17 +31,6 @@ if TYPE_CHECKING:
 
 def plan_of_bucket(ledger: Ledger, watch: WatchSettings) -> RetentionPlan:
     """The plan of a watch of a bucket, with why nothing may be removed; nothing is changed."""
-    from checkpointd.retention.buckets import (
-        BucketPruner,
-        BucketRecords,
-        BucketReferences,
-        BucketView,
-        plan_bucket,
-        view_bucket,
-        with_safety,
-    )
-    from checkpointd.retention.confirmation import confirm_plan
-
     view = BucketView(watch.bucket)
     root = view_bucket(watch.name, view, ledger)
     planned = plan_bucket(ledger, watch, time.time(), view, BucketReferences(view), root)
@@ -40,20 +45,6 @@ def plan_of_bucket(ledger: Ledger, watch: WatchSettings) -> RetentionPlan:
 
 def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     """Carry out the retention of a watch of a bucket; returns its plan with `removals`."""
-    from checkpointd.buckets.deleting import BucketSafety
-    from checkpointd.retention.buckets import (
-        BucketKeeper,
-        BucketPruner,
-        BucketReferences,
-        BucketView,
-        plan_bucket,
-        with_safety,
-    )
-    from checkpointd.retention.confirmation import confirmed
-    from checkpointd.retention.policy import note_enforced
-    from checkpointd.retention.preview import ON_HOLD
-    from checkpointd.retention.public import public_plan, public_removal
-
     view = BucketView(watch.bucket)
     references = BucketReferences(view)
     pruner = BucketPruner(watch.name, view, ledger)

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.cli.errors import INVALID, USAGE, CliError
-from checkpointd.cli.offline_buckets import apply_in_bucket, plan_of_bucket
 
 if TYPE_CHECKING:
     from checkpointd.config import Config, WatchSettings
@@ -36,6 +35,8 @@ def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
     from checkpointd.retention.watch_plan import plan_watch
 
     if watch.bucket:
+        from checkpointd.cli.offline_buckets import plan_of_bucket
+
         return public_plan(watch.name, plan_of_bucket(ledger, watch))
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return public_plan(watch.name, with_trash_holds(planned, ledger, watch))
@@ -71,6 +72,8 @@ def apply_here(
             outcomes.append({**plan_here(ledger, watch), "skipped": skipped})
             continue
         if watch.bucket:
+            from checkpointd.cli.offline_buckets import apply_in_bucket
+
             outcomes.append(apply_in_bucket(ledger, watch))
             continue
         pruner = Pruner(str(watch.path), ledger, place_of(watch))

@@ -6,8 +6,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from checkpointd.cli.offline_buckets import plan_of_bucket
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -60,6 +58,8 @@ def _preview(ledger: Ledger, watch: WatchSettings) -> str:
     if not ledger.entries(watch.name, limit=1):
         return ""
     if watch.bucket:
+        from checkpointd.cli.offline_buckets import plan_of_bucket
+
         return preview_text(plan_of_bucket(ledger, watch))
     planned = confirm_plan(ledger, watch, plan_watch(ledger, watch, time.time()))
     return preview_text(with_trash_holds(planned, ledger, watch))

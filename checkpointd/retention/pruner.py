@@ -18,7 +18,7 @@ from checkpointd.retention.removal import (
     check_floor,
     check_still_planned,
     check_unused,
-    undone_if_named,
+    undo_named,
 )
 from checkpointd.retention.trash import (
     Expired,
@@ -104,17 +104,7 @@ class Pruner:
         results = map_in_threads(
             lambda decision: self._unless_stopped(decision, current), plan.removals, self._threads
         )
-        after = current.references.sweep()
-        return [
-            undone_if_named(
-                removal,
-                current.why_in_use(removal.entry, after) if removal.done else "",
-                self._undo,
-                "it stays in the trash",
-            )
-            for removal in results
-            if removal is not None
-        ]
+        return undo_named(results, current, self._undo, "it stays in the trash")
 
     def _unless_stopped(self, decision: Decision, current: PruningRound) -> Removal | None:
         return None if self._stopped.is_set() else self._remove(decision, current)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from checkpointd.retention.decision import Decision
     from checkpointd.retention.pruning_ledger import EntryReader
     from checkpointd.retention.pruning_round import PruningRound
+    from checkpointd.retention.references import References
 
 
 @dataclass(frozen=True)
@@ -135,18 +136,33 @@ def check_floor(
         )
 
 
-def undone_if_named(
-    removal: Removal, named: str, undo: Callable[[Removal], None], otherwise: str
-) -> Removal:
-    """Undo a removal if a reference appeared in the short time that nobody looked.
+def undo_named(
+    results: Iterable[Removal | None],
+    current: PruningRound,
+    undo: Callable[[Removal], None],
+    otherwise: str,
+) -> list[Removal]:
+    """Undo the removals of what was referred to in the short time that nobody looked.
 
     Args:
-        removal: what was done.
-        named: by what it is in use now; empty if it is not.
-        undo: brings it back.
-        otherwise: what has become of it if it cannot be brought back.
+        results: of the round; None for what was not begun.
+        current: the round.
+        undo: brings one back.
+        otherwise: what has become of one that cannot be brought back.
     """
-    if not (removal.done and named):
+    after = current.references.sweep()
+    return [_undone_if_named(r, current, after, undo, otherwise) for r in results if r is not None]
+
+
+def _undone_if_named(
+    removal: Removal,
+    current: PruningRound,
+    after: References,
+    undo: Callable[[Removal], None],
+    otherwise: str,
+) -> Removal:
+    named = current.why_in_use(removal.entry, after) if removal.done else ""
+    if not named:
         return removal
     try:
         undo(removal)

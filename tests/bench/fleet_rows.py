@@ -9,7 +9,7 @@ import psutil
 
 from tests.bench.burst_rows import counter, states
 from tests.bench.row import Measured, Row
-from tests.helpers.daemon import Daemon, daemon_in, eventually
+from tests.helpers.daemon import BARE, Daemon, daemon_in, eventually
 from tests.helpers.fleet import Fleet, fleet_in
 from tests.helpers.scene import SCAN_ONLY
 from tests.helpers.watch import hdf5_bytes
@@ -21,22 +21,7 @@ if TYPE_CHECKING:
     from tests.bench.place import Place
 
 _WORKERS = 3
-_CONFIG = f"""
-[daemon]
-state_dir = "state"
-log_format = "json"
-
-[web]
-listen = "127.0.0.1:0"
-
-[worker]
-concurrency = {_WORKERS}
-
-[[watch]]
-name = "runs"
-path = "runs"
-verify = {{ {SCAN_ONLY} }}
-"""
+_CONFIG = f"{BARE}verify = {{ {SCAN_ONLY} }}\n\n[worker]\nconcurrency = {_WORKERS}\n"
 
 
 def fleet(place: Place) -> Sequence[Measured]:

@@ -27,7 +27,7 @@ from checkpointd.retention.removal import (
     check_floor,
     check_still_planned,
     check_unused,
-    undone_if_named,
+    undo_named,
 )
 from checkpointd.retention.trash import NotInTrashError, TrashError
 
@@ -123,17 +123,12 @@ class BucketPruner:
             plan.removals,
             self._threads,
         )
-        after = references.sweep()
-        return [
-            undone_if_named(
-                removal,
-                current.why_in_use(removal.entry, after) if removal.done else "",
-                self._undo,
-                "it could not be brought back: `checkpointd restore` tries again",
-            )
-            for removal in results
-            if removal is not None
-        ]
+        return undo_named(
+            results,
+            current,
+            self._undo,
+            "it could not be brought back: `checkpointd restore` tries again",
+        )
 
     def restore(self, path_or_id: str) -> BucketRemoval:
         """Undo a removal; what is restored is pinned, or the next pruning would remove it again.
