@@ -69,6 +69,7 @@ class Found:
             "watch": holding.watch,
             "path": self.item.path,
             "item": self.item.id,
+            "restore": self.name,
             "size_bytes": manifest.size_bytes,
             "at": manifest.at,
             "age_seconds": self.age,

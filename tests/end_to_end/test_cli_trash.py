@@ -57,6 +57,21 @@ def test_several_are_restored_at_once(world: World) -> None:
     assert len(_on_disk(world)) == 9
 
 
+def test_an_older_one_of_a_path_is_restored_by_what_the_list_names(world: World) -> None:
+    """The path alone brings the newer one back."""
+    for name in ("m_epoch_1.h5", "m_epoch_10.h5"):
+        world.put(name)
+    world.run("prune", "--apply")
+    newer, older = [row for row in _rows(world, "trash", "list") if "epoch_1." in row["path"]]
+    assert (newer["restore"], older["restore"]) == (newer["path"], older["item"])
+    listed = " ".join(world.run("trash", "list").split())
+    assert f"another one of that path: `checkpointd restore {older['item']}`" in listed
+    world.run("restore", older["item"])
+    assert [row["item"] for row in _rows(world, "trash", "list") if "epoch_1." in row["path"]] == [
+        newer["item"]
+    ]
+
+
 def test_what_is_restored_can_be_seen_before(world: World) -> None:
     """With those whose place is taken."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
