@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Change, Entry
 
-_CALM_SECONDS = 0.2
+_PAUSE_SECONDS = 0.2
 _ROUND_SECONDS = 60.0
 
 log = structlog.get_logger()
@@ -128,7 +128,7 @@ class AttestationRunner:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ROUND_SECONDS):
                     await watch.requested.wait()
-            await asyncio.sleep(_CALM_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _attest(self, watch: _WatchAttester, entry: Entry) -> None:
         """Attest one verdict, if its content is still there; otherwise the next one follows."""

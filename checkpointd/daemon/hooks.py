@@ -26,7 +26,7 @@ _FIRST_RETRY_SECONDS = 10.0
 _LAST_RETRY_SECONDS = 3600.0
 _LAST_PAUSE_SECONDS = 300.0
 _DOUBLINGS = 12
-_CALL_A_PERSON = 3
+_WARN_AT_FAILURE = 3
 """So many failures in a row are no short interruption."""
 
 _GIVE_UP_ATTEMPTS = 10
@@ -214,7 +214,7 @@ class HookRunner:
             f"Watch {name}: the hook {command} failed: {error.rstrip('.')}. It is tried again; "
             f"correct it, or take it out of `{event.event}`, and see `checkpointd hooks list`."
         )
-        write = {1: log.info, _CALL_A_PERSON: log.warning}.get(failed, log.debug)
+        write = {1: log.info, _WARN_AT_FAILURE: log.warning}.get(failed, log.debug)
         write(
             "hook failed",
             watch=name,

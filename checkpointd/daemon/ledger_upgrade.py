@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _AT_START = 500
 _AT_ONCE = 200
-_CALM_SECONDS = 0.02
+_PAUSE_SECONDS = 0.02
 _RETRY_SECONDS = 5.0
 
 log = structlog.get_logger()
@@ -58,7 +58,7 @@ class LedgerUpgrade:
             log.info("the ledger of an older version is being brought up to date")
             while (added := await self._add()) >= _AT_ONCE:
                 count += added
-                await asyncio.sleep(_CALM_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
             self.done.set()
             self._feed.emit([Change(ChangeKind.AVAILABILITY, "")])
             seconds = round(time.monotonic() - began, 1)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 ROUND_SECONDS = 60.0
 """A round looks after the trash even where nothing is planned."""
 
-_CALM_SECONDS = 0.5
-_CALM_SHARE = 20.0
+_PAUSE_SECONDS = 0.5
+_PAUSE_SHARE = 20.0
 _PLAN_SECONDS = 600.0
 _PLAN_SHARE = 1000.0
 _PLAN_SECONDS_MOST = 3600.0
@@ -19,7 +19,7 @@ _PLAN_SECONDS_MOST = 3600.0
 
 def calm_seconds(plan_seconds: float) -> float:
     """How long nothing is done after a plan that took so long."""
-    return min(max(_CALM_SECONDS, _CALM_SHARE * plan_seconds), ROUND_SECONDS)
+    return min(max(_PAUSE_SECONDS, _PAUSE_SHARE * plan_seconds), ROUND_SECONDS)
 
 
 def seconds_until_next_plan(planned: RetentionPlan, plan_seconds: float) -> float:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from checkpointd.daemon.threads import LedgerThread
     from checkpointd.ledger import Change
 
-_CALM_SECONDS = 0.2
+_PAUSE_SECONDS = 0.2
 _ROUND_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
 _STOP_SECONDS = 5.0
@@ -134,7 +134,7 @@ class PublishRunner:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await watch.requested.wait()
-            await asyncio.sleep(_CALM_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def _note_problem(self, name: str, error: OSError | LedgerError) -> None:
         """Keep what could not be written, and log it once each time it changes."""

@@ -50,12 +50,12 @@ CHANGES = frozenset(
 """After which kinds of change something may wait, or wait no more."""
 
 _ROUND_SECONDS = 30.0
-_CALM_SECONDS = 0.2
-_AGAIN_SECONDS = 2.0
+_PAUSE_SECONDS = 0.2
+_REFRESH_SECONDS = 2.0
 _PACE = 20.0
 """So many times as long as the ledger took to find what waits, it is not asked again."""
 
-_CALL_A_PERSON = 3
+_WARN_AT_FAILURE = 3
 """So many failures in a row are no short interruption."""
 
 log = structlog.get_logger()
@@ -141,7 +141,7 @@ class Replicator:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await copies.wake.wait()
-            await asyncio.sleep(max(_CALM_SECONDS, min(copies.pace, _ROUND_SECONDS)))
+            await asyncio.sleep(max(_PAUSE_SECONDS, min(copies.pace, _ROUND_SECONDS)))
 
     async def _round(self, copies: WatchCopies) -> float:
         """Copy what waits, until nothing does or the store fails.
@@ -163,7 +163,7 @@ class Replicator:
             await self._look(copies)
         for one in copies.due():
             await self._copy(copies, one)
-            is_old = time.monotonic() - began > max(_AGAIN_SECONDS, copies.pace)
+            is_old = time.monotonic() - began > max(_REFRESH_SECONDS, copies.pace)
             if copies.is_paused() or (copies.wake.is_set() and is_old):
                 break
         return min(copies.next_due(), _ROUND_SECONDS)
@@ -223,7 +223,7 @@ class Replicator:
         why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         attempts = copies.note_store_failure(why)
         self._metrics.replication_failed(copies.name)
-        write = {1: log.info, _CALL_A_PERSON: log.warning}.get(attempts, log.debug)
+        write = {1: log.info, _WARN_AT_FAILURE: log.warning}.get(attempts, log.debug)
         write("the store failed", watch=copies.name, to=copies.to, error=why)
 
     async def _look(self, copies: WatchCopies) -> None:

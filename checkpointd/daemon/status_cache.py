@@ -27,8 +27,8 @@ CHANGES = frozenset(ChangeKind) - {ChangeKind.AVAILABILITY, ChangeKind.REPLICATE
 """The kinds of change that `StatusCache` is to be called with."""
 
 _REFRESH_SECONDS = 5.0
-_CALM_SECONDS = 0.1
-_CALM_SHARE = 10.0
+_PAUSE_SECONDS = 0.1
+_PAUSE_SHARE = 10.0
 _VERDICTS = 8
 
 
@@ -110,7 +110,7 @@ class StatusCache:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_REFRESH_SECONDS):
                     await self._changed.wait()
-            await asyncio.sleep(max(_CALM_SECONDS, _CALM_SHARE * seconds))
+            await asyncio.sleep(max(_PAUSE_SECONDS, _PAUSE_SHARE * seconds))
 
     async def refresh(self) -> None:
         """Read the ledger once: every series at first, then those that have changed since.

@@ -233,7 +233,7 @@ def _settle(run: DemoRun) -> None:
 
 
 def _summary(run: DemoRun) -> None:
-    table = Table(title="What came of it", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="Results", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("checkpoint", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("shown, or the reason", no_wrap=True)

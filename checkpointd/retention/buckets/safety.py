@@ -45,7 +45,7 @@ class OwnObject(Protocol):
         ...
 
 
-class _TakenError(Exception):
+class _OtherDaemonError(Exception):
     """Somebody else has just begun to prune there."""
 
 
@@ -72,7 +72,7 @@ def with_safety(
     except OSError as error:
         why = f"nobody knows whether its deletes are safe: {error.strerror or error}"
         holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
-    except _TakenError:
+    except _OtherDaemonError:
         why = "another checkpointd has just begun to prune there"
         holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
     else:
@@ -88,7 +88,7 @@ def _shown(
     found = pruner.safety(records.own)
     if sign is not None and (found.is_unproven or not (found.deletes or found.undo)):
         if not sign():
-            raise _TakenError
+            raise _OtherDaemonError
         if found.is_unproven:
             return pruner.safety(records.own)
     return found

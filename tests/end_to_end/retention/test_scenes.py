@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.helpers.invariants import Invariants
 
-_CALM_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
 _WITHOUT_VERDICT = ("pending", "writing", "superseded")
 _WATCH = """
 [[watch]]
@@ -110,7 +110,7 @@ class Scenes:
             self._counts, self._since = counts, time.monotonic()
         if known < saves or waiting or status["queue"]["length"] or status["verifying"]:
             return f"{known} of {saves} are known, {waiting} have no verdict"
-        return "" if time.monotonic() > self._since + _CALM_SECONDS else "it has just changed"
+        return "" if time.monotonic() > self._since + _PAUSE_SECONDS else "it has just changed"
 
 
 def _not_removed(daemon: Daemon) -> str:

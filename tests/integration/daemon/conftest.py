@@ -23,4 +23,4 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds follow each other without a pause."""
-    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.01)
+    monkeypatch.setattr(plan_times, "_PAUSE_SECONDS", 0.01)

@@ -95,7 +95,7 @@ def test_what_is_free_is_known_between_the_rounds_in_any_mode(
     Where nothing is pruned, the message says that a full disk cannot take the trash.
     """
     monkeypatch.setattr(retention_runner, "_SPACE_SECONDS", 0.02)
-    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.02)
+    monkeypatch.setattr(plan_times, "_PAUSE_SECONDS", 0.02)
     disks = [Disk(10**9, 9 * 10**8)]
     monkeypatch.setattr(disk_meter, "disk_of", lambda _: disks[-1])
     write(root, "file", 4)

@@ -26,8 +26,8 @@ DAY = 86400.0
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan_times, "_CALM_SECONDS", 0.01)
-    monkeypatch.setattr(plan_times, "_CALM_SHARE", 0.0)
+    monkeypatch.setattr(plan_times, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(plan_times, "_PAUSE_SHARE", 0.0)
 
 
 @pytest.fixture
