@@ -31,6 +31,7 @@ HEADER_SECONDS = 10.0
 _FILES_SHARE = 8
 _LEAST = 8
 _SLOW_SECONDS = 2.0
+_POLL_SECONDS = 0.02
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -107,6 +108,11 @@ class Connections:
     def __len__(self) -> int:
         """How many there are now."""
         return len(self._present)
+
+    async def all_requested(self) -> None:
+        """Wait until each one that was never answered has sent a whole request, or is gone."""
+        while any(c.busy_since is None and not c.answered for c in self._present):  # noqa: ASYNC110 - each request would have to set an event
+            await asyncio.sleep(_POLL_SECONDS)
 
     def find(self, fileno: int) -> Connection | None:
         """Return the one that has this file descriptor, if it has not been dropped."""

@@ -27,6 +27,7 @@ class Listener(socket.socket):
 
     def __init__(self, fileno: int, connections: Connections) -> None:
         super().__init__(fileno=fileno)
+        self.is_paused = False
         self._connections = connections
         self._exhausted = False
 
@@ -34,9 +35,12 @@ class Listener(socket.socket):
         """Return the next connection and its address.
 
         Raises:
+            BlockingIOError: nothing is accepted any more.
             ConnectionAbortedError: it is not admitted; asyncio then tries again later.
             OSError: no file descriptor is free; asyncio logs this and waits for a second.
         """
+        if self.is_paused:
+            raise BlockingIOError
         try:
             plain, address = super().accept()
         except OSError as error:

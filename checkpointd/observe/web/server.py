@@ -33,7 +33,7 @@ SOCKET_MODE = 0o660
 
 _BACKLOG = 64
 _SHUTDOWN_SECONDS = 2.0
-_LAST_REQUEST_SECONDS = 0.1
+_LAST_REQUEST_SECONDS = 1.0
 _MAX_SOCKET_PATH = 107
 
 
@@ -52,6 +52,7 @@ class _Server(abc.ABC):
         self._context = context
         self._refused = refused
         self._bound: socket.socket | None = None
+        self._listener: Listener | None = None
         self._server: asyncio.Server | None = None
 
     @property
@@ -79,31 +80,42 @@ class _Server(abc.ABC):
     async def restart(self) -> None:
         """Use TLS, or no longer use it, as configured now; end every idle connection."""
         if self._server is not None:
-            self._server.close()
+            await self._stop_accepting()
             await self._listen()
             self._connections.drop_idle()
 
     async def close(self) -> None:
         """Stop listening, give running answers a moment, and drop the rest."""
-        if self._server is not None:
-            self._server.close()
-        if self.connections:
-            # What was accepted just now has sent its request or will at once: it gets its answer.
-            await asyncio.sleep(_LAST_REQUEST_SECONDS)
+        await self._stop_accepting()
+        # What was accepted just now has sent its request or will at once: it gets its answer.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_REQUEST_SECONDS):
+                await self._connections.all_requested()
         await self._runner.cleanup()
         self._connections.drop_idle()
         if self._bound is not None:
             self._bound.close()
+
+    async def _stop_accepting(self) -> None:
+        """Leave what comes from now on to whoever listens at the address next."""
+        if self._server is None or self._listener is None:
+            return
+        # asyncio makes a transport of what it has accepted a moment later, and drops what it has
+        # accepted if its server is closed by then.
+        self._listener.is_paused = True
+        await asyncio.sleep(0)
+        self._server.close()
 
     async def _listen(self) -> None:
         manager = self._runner.server
         if self._bound is None or manager is None:
             raise RuntimeError("nothing is bound")
         tls = CurrentContext(self._context, self._refused) if self._context() else None
+        # asyncio closes what it listens on; the address stays bound for `restart`.
+        self._listener = Listener(os.dup(self._bound.fileno()), self._connections)
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Handler(manager, self._connections, self._refused),
-            # asyncio closes what it listens on; the address stays bound for `restart`.
-            sock=Listener(os.dup(self._bound.fileno()), self._connections),
+            sock=self._listener,
             ssl=tls,
             ssl_shutdown_timeout=None if tls is None else _SHUTDOWN_SECONDS,
             backlog=_BACKLOG,

@@ -1,4 +1,7 @@
-"""One server of S3 for all tests about buckets; each has prefixes of its own."""
+"""One server of S3 for tests about buckets that run in a row; each has prefixes of its own.
+
+It does not outlive them: other tests look at all children of their process.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server that runs; whoever stops it starts it again."""
     with s3_server(tmp_path_factory.mktemp("s3")) as running:

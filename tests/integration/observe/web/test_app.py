@@ -20,6 +20,7 @@ from checkpointd.observe.web.app import create_app
 from checkpointd.observe.web.server import ListenError, TcpServer
 from tests.helpers.observe import NOW, ODD, Source, bad_series, verdict
 from tests.helpers.pages import DETAIL
+from tests.helpers.web import received, running_web
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -280,3 +281,28 @@ def test_an_address_in_use_is_reported_in_a_sentence() -> None:
             await second.start()
 
     over_tcp(use)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_request_at_the_moment_of_a_stop_is_answered_or_left_to_the_next(turns: int) -> None:
+    """However far asyncio has come with its connection; the address is still listened on."""
+
+    async def use() -> None:
+        async with running_web() as running:
+            bound = running.server._bound
+            assert bound is not None
+            with bound.dup() as address, socket.create_connection(bound.getsockname()) as client:
+                address.setblocking(False)  # which goes for all that listen there
+                client.setblocking(False)
+                client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await running.server.close()
+                try:
+                    left, _ = address.accept()
+                except BlockingIOError:
+                    assert (await received(client)).startswith(b"HTTP/1.0 200")
+                else:
+                    left.close()
+
+    asyncio.run(use())
