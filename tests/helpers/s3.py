@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.children import SERVERS
 from tests.helpers.daemon import eventually
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class S3Server:
                 stderr=log,
                 start_new_session=True,
             )
+        SERVERS.add(self._process.pid)
         self._store = S3Store(
             BUCKET,
             endpoint=f"http://127.0.0.1:{self._ports['s3']}",
@@ -135,6 +137,7 @@ class S3Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            SERVERS.discard(self._process.pid)
             self._process = None
 
     def put(self, key: str, data: bytes) -> None:

@@ -1,7 +1,4 @@
-"""One server of S3 for tests about buckets that run in a row; each has prefixes of its own.
-
-It does not outlive them: other tests look at all children of their process.
-"""
+"""One server of S3 for all tests about buckets; each has prefixes of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A server that runs; whoever stops it starts it again."""
     with s3_server(tmp_path_factory.mktemp("s3")) as running:

@@ -11,7 +11,6 @@ import signal
 import textwrap
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from checkpointd.config import WorkerSettings
@@ -24,7 +23,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.dispatch.zygote import Zygote
 from checkpointd.formats import generation_of
-from tests.helpers.children import only_zygotes_are_left
+from tests.helpers.children import only_zygotes_are_left, own_children
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -285,14 +284,14 @@ def test_stopping_while_an_interpreter_starts_leaves_none_behind(tmp_path: Path)
     async def work(dispatcher: LocalDispatcher) -> None:
         start = asyncio.create_task(dispatcher.warm(VerifySettings()))
         for _ in range(1000):
-            if psutil.Process().children():
+            if own_children(recursive=False):
                 break
             await asyncio.sleep(0.01)
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
 
     with_dispatcher(tmp_path, work)
-    assert not psutil.Process().children(recursive=True)
+    assert not own_children()
 
 
 def test_an_idle_loader_leaves_memory_and_comes_back(weights: Path, tmp_path: Path) -> None:
@@ -336,4 +335,4 @@ def test_nothing_is_left_behind(weights: Path, tmp_path: Path) -> None:
         assert not [name for name in left if name.startswith(("scan-", "load-"))]
 
     with_dispatcher(tmp_path, work)
-    assert not psutil.Process().children(recursive=True)
+    assert not own_children()

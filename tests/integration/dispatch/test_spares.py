@@ -19,6 +19,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import spare_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
+from tests.helpers.children import own_children
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -137,7 +138,7 @@ def with_dispatcher(
             await work(dispatcher, ends)
         finally:
             await dispatcher.close()
-        assert not psutil.Process().children(recursive=True)
+        assert not own_children()
 
     asyncio.run(run())
     assert not list(scratch.glob("load-*"))

@@ -18,6 +18,7 @@ from checkpointd.core.verify_settings import VerifySettings
 from checkpointd.dispatch import zygote, zygote_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
+from tests.helpers.children import own_children
 from tests.helpers.hung import hung_file_system, needs_fuse
 from tests.helpers.interpreters import bare, of_version
 
@@ -205,8 +206,8 @@ def test_an_interpreter_on_a_hung_file_system_blocks_neither_the_loop_nor_the_sh
 
         dispatching(tmp_path / "scratch", work)
         # The one that hangs, if the kernel has not ended it by now.
-        assert len(psutil.Process().children()) <= 1
-    assert not psutil.wait_procs(psutil.Process().children(), timeout=60)[1]
+        assert len(own_children(recursive=False)) <= 1
+    assert not psutil.wait_procs(own_children(recursive=False), timeout=60)[1]
 
 
 def test_an_interpreter_that_was_repaired_is_used_at_once(weights: Path, tmp_path: Path) -> None:
