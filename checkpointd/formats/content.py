@@ -97,7 +97,7 @@ class Content:
     `stand_in`: it is in the place of a file that was not fetched, whatever that file was.
     """
 
-    what: str = ""
+    description: str = ""
     stand_in: bool = False
 
 
@@ -106,12 +106,14 @@ def of(head: bytes) -> Content:
     text = _text(head)
     if text is not None:
         return _of_text(text)
-    what = next((what for magic, what in _FIRST_BYTES if head.startswith(magic)), "")
-    return Content(what or _by_place(head) or _of_message(head))
+    description = next(
+        (description for magic, description in _FIRST_BYTES if head.startswith(magic)), ""
+    )
+    return Content(description or _by_place(head) or _of_message(head))
 
 
-def look(path: str, storage: Storage, read: int = 0) -> Content:
-    """Do the same for a file.
+def of_file(path: str, storage: Storage, read: int = 0) -> Content:
+    """Return what a file is by its first bytes, which are read here.
 
     Args:
         path: the file.
@@ -124,8 +126,8 @@ def look(path: str, storage: Storage, read: int = 0) -> Content:
     return of(storage.pread(path, 0, max(0, min(HEAD_BYTES, PROBE_BYTES - read))))
 
 
-def blame(error: FormatError, path: str, called: str, storage: Storage) -> FormatError:
-    """Return what a part of a checkpoint is that could not be read for what its name promises.
+def explain_unreadable(error: FormatError, path: str, called: str, storage: Storage) -> FormatError:
+    """Explain why a part of a checkpoint cannot be read as what its name promises.
 
     Args:
         error: why it could not be read: it is kept where the content explains nothing better.
@@ -144,20 +146,20 @@ def blame(error: FormatError, path: str, called: str, storage: Storage) -> Forma
             "the machine lost it.",
         )
     found = of(head)
-    return instead(called, found) if found.what else error
+    return not_a_checkpoint(called, found) if found.description else error
 
 
-def instead(called: str, found: Content) -> FormatError:
-    """Make the error of something that is not what its name promises."""
-    return FormatError(NOT_A_CHECKPOINT, f"{called} is {found.what}.")
+def not_a_checkpoint(called: str, found: Content) -> FormatError:
+    """Return the error about something that is not what its name promises."""
+    return FormatError(NOT_A_CHECKPOINT, f"{called} is {found.description}.")
 
 
 def of_archive(names: Collection[str]) -> str:
     """Return what a zip archive is that is no Keras model, by the names in it; as in `Content`."""
     files = sorted(n for n in names if not n.endswith("/") and not n.startswith("__MACOSX/"))
-    for is_meant, what in _ARCHIVES:
+    for is_meant, description in _ARCHIVES:
         if files and is_meant(files):
-            return what
+            return description
     deep = next((n for n in files if n.endswith("/config.json")), "")
     folder = deep.rpartition("/")[0]
     if deep and any(n.startswith(f"{folder}/model.weights.") for n in files):
@@ -185,7 +187,7 @@ def _by_place(head: bytes) -> str:
             "a Python pickle, which no loader of TensorFlow or Keras reads",
         ),
     )
-    return next((what for applies, what in marks if applies), "")
+    return next((description for applies, description in marks if applies), "")
 
 
 def _text(head: bytes) -> str | None:
@@ -204,9 +206,9 @@ def _text(head: bytes) -> str | None:
 def _of_text(text: str) -> Content:
     """Return which text it is, and whether it stands for a file that was not fetched."""
     lowered = text.lower()
-    for is_meant, what in _TEXTS:
+    for is_meant, description in _TEXTS:
         if is_meant(lowered):
-            return Content(what, stand_in=True)
+            return Content(description, stand_in=True)
     shown = repr(text.splitlines()[0][:_SHOWN])
     if text[0] in "{[":
         failed = any(word in lowered for word in _ERRORS)

@@ -163,13 +163,13 @@ def _probe_graph(path: str, size: int, storage: Storage) -> SavedModelInfo:
     except _BudgetError:
         pass
     except FormatError as error:
-        raise content.blame(_broken(error), path, "saved_model.pb", storage) from None
+        raise content.explain_unreadable(_broken(error), path, "saved_model.pb", storage) from None
     if not begun:
         wrong = FormatError(TRUNCATED, "saved_model.pb ends before its graph.")
         if other:
             message = "saved_model.pb is no SavedModel: it holds no graph."
             wrong = FormatError(NOT_A_CHECKPOINT, message)
-        raise content.blame(wrong, path, "saved_model.pb", storage)
+        raise content.explain_unreadable(wrong, path, "saved_model.pb", storage)
     return SavedModelInfo(has_saver=saver, root=root)
 
 

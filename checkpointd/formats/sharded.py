@@ -79,9 +79,9 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
             raise FormatError(MISSING_MEMBER, "The map of the sharded weights is not there.")  # noqa: TRY301 - one place makes the probe
         named = _named(found.path, sizes[""], storage)
         if named is None:
-            instead = content.look(found.path, storage)
-            if instead.stand_in:
-                raise content.instead("The map of the sharded weights", instead)
+            found_instead = content.of_file(found.path, storage)
+            if found_instead.stand_in:
+                raise content.not_a_checkpoint("The map of the sharded weights", found_instead)
             return unknown(kind, "A JSON file that does not map weights to files.")
         for name in named:  # one that leads elsewhere is never opened: `safety` reports it
             if not leaves(name) and f"/../{name}" not in sizes:
@@ -115,7 +115,7 @@ def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
     head = storage.pread(path, 0, hdf5.SUPERBLOCK_BYTES)
     if not head.startswith(hdf5.SIGNATURE):
         error = FormatError(TRUNCATED, f"The shard {name!r} has no beginning.")
-        raise content.blame(error, path, f"The shard {name!r}", storage)
+        raise content.explain_unreadable(error, path, f"The shard {name!r}", storage)
     try:
         hdf5.check_size(0, head, size)
     except FormatError as error:

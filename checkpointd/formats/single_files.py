@@ -81,7 +81,7 @@ def _probe_other(path: str, hint: Format, size: int, storage: Storage) -> Probe:
     if begun or not head.strip(b"\0"):
         return incomplete(hint, FormatError(TRUNCATED, _not_begun(size, len(head))))
     if head.startswith(content.APPLE_DOUBLE) and os.path.basename(path).startswith("._"):
-        return unknown(hint, f"It is {content.of(head).what}.")
+        return unknown(hint, f"It is {content.of(head).description}.")
     return incomplete(hint, _something_else(hint, head))
 
 
@@ -101,8 +101,8 @@ def _not_begun(size: int, looked_at: int) -> str:
 
 def _something_else(hint: Format, head: bytes) -> FormatError:
     found = content.of(head)
-    if found.what:
-        return content.instead("It", found)
+    if found.description:
+        return content.not_a_checkpoint("It", found)
     wanted, magic = ("zip archive", b"PK") if hint is Format.KERAS else ("HDF5 file", b"\x89HDF")
     return FormatError(
         NOT_A_CHECKPOINT,

@@ -101,17 +101,17 @@ def explain(
     if error.word == MISSING_MEMBER:
         return error
     if ".index" in members:
-        found = content.look(prefix + ".index", storage, _read_of(members[".index"]))
-        if found.what:
-            return content.instead("The .index file", found)
+        found = content.of_file(prefix + ".index", storage, _read_of(members[".index"]))
+        if found.description:
+            return content.not_a_checkpoint("The .index file", found)
         if error.message == NO_HEADER:
             return FormatError(
                 NOT_A_CHECKPOINT, "The .index file is a table of other things than tensors."
             )
     for name in members:
-        found = content.look(prefix + name, storage) if ".data-" in name else content.Content()
+        found = content.of_file(prefix + name, storage) if ".data-" in name else content.Content()
         if found.stand_in:
-            return content.instead(f"The shard {name}", found)
+            return content.not_a_checkpoint(f"The shard {name}", found)
     return error
 
 
@@ -129,7 +129,7 @@ def _is_meant(prefix: str, index: Member, error: FormatError, storage: Storage) 
         return True
     path, size = prefix + ".index", index.size
     tail = storage.pread(path, max(0, size - len(table.MAGIC)), len(table.MAGIC))
-    return tail == table.MAGIC or content.look(path, storage, _read_of(index)).stand_in
+    return tail == table.MAGIC or content.of_file(path, storage, _read_of(index)).stand_in
 
 
 def probe_bundle(prefix: str, members: Mapping[str, Member], storage: Storage) -> tuple[bool, bool]:
