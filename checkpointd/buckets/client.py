@@ -174,7 +174,9 @@ class BucketClient:
             return FileNotFoundError(errno.ENOENT, "There is no such object", name)
         refused = code is not None and code["code"] in _REFUSALS
         if refused or kind in ("PermissionDeniedError", "UnauthenticatedError"):
-            why = f"The store refuses access ({detail}): look at the credentials and their rights"
+            why = (
+                f"The store refuses access ({detail}): check the credentials and their permissions"
+            )
             return PermissionError(errno.EACCES, why, name)
         return OSError(errno.EIO, f"The store does not answer as it should ({detail})", name)
 

@@ -1,4 +1,4 @@
-"""Whether a typed path is there and may be looked at; what to do where a right is missing."""
+"""Whether a typed path exists and may be read, and what to do where a permission is missing."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def why_not_current(entry: Entry) -> str:
         found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
         is_current = found.key == entry.generation.key
     except PermissionError as error:
-        return f"what is on disk could not be looked at: {denied(error, entry.checkpoint.path)}"
+        return f"what is on disk could not be checked: {denied(error, entry.checkpoint.path)}"
     except OSError:
         is_current = False
     return "" if is_current else "the content on disk is not the one that was verified"

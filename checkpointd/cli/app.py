@@ -45,7 +45,7 @@ def make_app(modules: Sequence[str] = MODULES) -> typer.Typer:
         name="checkpointd",
         help="Verify every TensorFlow checkpoint as it is saved, and prune old ones by policy.",
         epilog="Exit codes: 0 success, 1 invalid, 2 usage or no such path, 3 inconclusive, "
-        "4 nothing found, 69 no daemon or no right, 70 internal error, 78 wrong config.",
+        "4 nothing found, 69 no daemon or no permission, 70 internal error, 78 wrong config.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -61,24 +61,24 @@ def verify(
     from checkpointd.core.text import printable
 
     workspace = workspace_of(context)
-    words = sorted(required_words(requires or []))
-    found = _located(path)
+    required = sorted(required_words(requires or []))
+    candidate = _located(path)
     try:
         public = keys.read_public(key)
     except AttestationError as error:
         raise errors.CliError(str(error), errors.USAGE) from None
-    file, data = _attestation(workspace, found, envelope)
-    code, message, statement = _verified(found, data, public, words)
+    file, data = _attestation(workspace, candidate, envelope)
+    code, message, statement = _verified(candidate, data, public, required)
     if json:
-        json_line(_facts(found.path, file, code, message, statement))
+        json_line(_facts(candidate.path, file, code, message, statement))
     elif code == errors.OK and statement is not None:
         shown = printable(", ".join(sorted(statement.shown)) or "valid")
-        print(f"{printable(found.path)}: attested ({shown}), {printable(statement.created)}")
+        print(f"{printable(candidate.path)}: attested ({shown}), {printable(statement.created)}")
         origin = str(statement.details.get("path", ""))
-        if origin and origin != found.path:
+        if origin and origin != candidate.path:
             print(f"  verified as {printable(origin)}")
     else:
-        print(f"{printable(found.path)}: {message}", file=sys.stderr)
+        print(f"{printable(candidate.path)}: {message}", file=sys.stderr)
     return code
 
 
@@ -89,21 +89,27 @@ def _located(path: str) -> "Candidate":
     must_exist(path)
     try:
         where = absolute(path)
-        found = locate(where, storage_of(where))
+        candidate = locate(where, storage_of(where))
     except PermissionError as error:
         raise denied(error, path) from None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.USAGE) from None
-    if found is None:
+    if candidate is None:
         raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
-    return found
+    return candidate
 
 
-def _attestation(workspace: Workspace, found: "Candidate", named: str | None) -> tuple[str, bytes]:
+def _attestation(
+    workspace: Workspace, candidate: "Candidate", named: str | None
+) -> tuple[str, bytes]:
     """Read the attestation: the file named, else that beside the checkpoint, else the daemon's."""
     from checkpointd.attestation import SUFFIX
 
-    places = [named] if named else [found.path.rstrip("/") + SUFFIX, *_of_daemon(workspace, found)]
+    places = (
+        [named]
+        if named
+        else [candidate.path.rstrip("/") + SUFFIX, *_of_daemon(workspace, candidate)]
+    )
     for place in places:
         try:
             return _read(place)
@@ -132,7 +138,7 @@ def _read(place: str) -> tuple[str, bytes]:
         return where, file.read(MAX_BYTES + 1)
 
 
-def _of_daemon(workspace: Workspace, found: "Candidate") -> list[str]:
+def _of_daemon(workspace: Workspace, candidate: "Candidate") -> list[str]:
     """Where the daemon of this host writes it, if a config can be read that watches the path."""
     from checkpointd.attestation import SUFFIX
     from checkpointd.cli.workspace import below
@@ -145,15 +151,15 @@ def _of_daemon(workspace: Workspace, found: "Candidate") -> list[str]:
     if config is None:
         return []
     return [
-        str(directory / file_name(os.path.relpath(found.path, watch.path), ending=SUFFIX))
+        str(directory / file_name(os.path.relpath(candidate.path, watch.path), ending=SUFFIX))
         for watch in config.watch
         if (directory := config.attestation_directory(watch)) is not None
-        and below(found.path, (str(watch.path),))
+        and below(candidate.path, (str(watch.path),))
     ]
 
 
 def _verified(
-    found: "Candidate", data: bytes, public: Any, words: list[str]
+    candidate: "Candidate", data: bytes, public: Any, required: list[str]
 ) -> tuple[int, str, "Statement | None"]:
     from checkpointd.attestation import AttestationError, digests, envelope, statement
     from checkpointd.buckets import ObjectChangedError
@@ -163,23 +169,23 @@ def _verified(
     except AttestationError as error:
         return errors.INVALID, f"The attestation does not hold. {error}", None
     try:
-        files = _digests(found)
+        files = _digests(candidate)
     except (digests.ChangedError, ObjectChangedError):
         return errors.INCONCLUSIVE, "It was written while it was read: try again.", stated
     except PermissionError as error:
-        raise denied(error, found.path) from None
+        raise denied(error, candidate.path) from None
     except OSError as error:
         return errors.INCONCLUSIVE, f"It cannot be read: {error.strerror}.", stated
     differing = digests.differences(stated.files, files)
     if differing:
         more = f", and {len(differing) - 3} more" if len(differing) > 3 else ""  # noqa: PLR2004
-        what = "; ".join(differing[:3]) + more
+        differences = "; ".join(differing[:3]) + more
         return (
             errors.INVALID,
-            f"The attestation is about other content, that of {stated.created}: {what}.",
+            f"The attestation is about other content, that of {stated.created}: {differences}.",
             stated,
         )
-    missing = [word for word in words if word not in stated.shown]
+    missing = [word for word in required if word not in stated.shown]
     if missing:
         shown = ", ".join(sorted(stated.shown)) or "nothing"
         return (
@@ -190,13 +196,13 @@ def _verified(
     return errors.OK, "", stated
 
 
-def _digests(found: "Candidate") -> "tuple[FileDigest, ...]":
+def _digests(candidate: "Candidate") -> "tuple[FileDigest, ...]":
     from checkpointd.attestation.digests import of_checkpoint
     from checkpointd.buckets import blocks_of, storage_of
 
-    if not is_url(found.path):
-        return of_checkpoint(found.path, found.hint)
-    return of_checkpoint(found.path, found.hint, storage_of, blocks_of(found.path))
+    if not is_url(candidate.path):
+        return of_checkpoint(candidate.path, candidate.hint)
+    return of_checkpoint(candidate.path, candidate.hint, storage_of, blocks_of(candidate.path))
 
 
 def _facts(

@@ -43,19 +43,19 @@ def removed_from_buckets(
         return
     finally:
         ledger.close()
-    for one in removals:
-        if one.is_expired:
+    for removal in removals:
+        if removal.is_expired:
             continue
-        root = parse_url(one.path).root
-        seconds = one.undo_seconds
+        root = parse_url(removal.path).root
+        seconds = removal.undo_seconds
         holding = Holding(
-            one.watch,
+            removal.watch,
             TrashPlace(root, root),
             seconds or 0.0,
             "unknown" if seconds is None else "enforce",
-            is_former=one.watch not in configured,
+            is_former=removal.watch not in configured,
         )
-        yield one, holding, ages.age(one.at)
+        yield removal, holding, ages.age(removal.at)
 
 
 def item_of(removal: BucketRemoval) -> TrashItem:

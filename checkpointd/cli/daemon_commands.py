@@ -25,7 +25,7 @@ def run(context: typer.Context) -> int:
 
 
 def worker(context: typer.Context) -> int:
-    """Verify on this host what daemons on other hosts hand out through a Dask scheduler.
+    """Verify checkpoints that daemons on other hosts hand out through a Dask scheduler.
 
     It reads [dispatch] and [worker] of its config, and needs the same files at the same paths as
     the daemon. SIGTERM stops it. See `checkpointd docs fleet`.

@@ -40,7 +40,7 @@ def diff(
     Tensors that changed, appeared or are gone, with shapes, types, norms and the largest
     differences; signatures and configuration. Formats may differ. Loads nothing.
     Exit codes: 0 they are the same, 1 they differ, 2 one is no checkpoint, 3 it is not certain,
-    because a tensor could not be paired or one of the two is not whole.
+    because a tensor could not be paired or one of the two is incomplete.
     """
     from checkpointd.cli.output import json_line
     from checkpointd.core.text import printable

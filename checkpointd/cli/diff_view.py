@@ -45,23 +45,25 @@ def show_diff(facts: dict[str, Any], *, everything: bool = False) -> None:
             f"The weights differ by a norm of {facts['difference_norm']:.4g}{moved}.",
         )
     limit = None if everything else _ROWS
-    _changed(out, facts["changed"], limit)
-    _only(out, "only in b", facts["appeared"], limit)
-    _only(out, "only in a", facts["gone"], limit)
-    _only(out, "not paired: in a", facts["unclear"]["a"], limit)
-    _only(out, "not paired: in b", facts["unclear"]["b"], limit)
-    _only(out, "not compared: text of HDF5", [_first(r) for r in facts["not_compared"]], limit)
+    _changed_tensors(out, facts["changed"], limit)
+    _unpaired(out, "only in b", facts["appeared"], limit)
+    _unpaired(out, "only in a", facts["gone"], limit)
+    _unpaired(out, "not paired: in a", facts["unclear"]["a"], limit)
+    _unpaired(out, "not paired: in b", facts["unclear"]["b"], limit)
+    _unpaired(
+        out, "not compared: text of HDF5", [_sides_as_one(r) for r in facts["not_compared"]], limit
+    )
     if facts["not_listed"]:
         print_text(out, f"{facts['not_listed']:,} more tensors are too many for the report.")
-    _texts(out, "signatures", facts["signatures"], limit)
-    _texts(out, "configuration", facts["configuration"], limit)
+    _text_differences(out, "signatures", facts["signatures"], limit)
+    _text_differences(out, "configuration", facts["configuration"], limit)
     for problem in facts["problems"][:limit]:
         print_text(out, f"{printable(problem['path'])}: {printable(problem['message'])}")
     _pairing(out, facts["paired_by"])
     print_text(out, _RESULTS[facts["result"]])
 
 
-def _changed(out: Console, rows: Sequence[dict[str, Any]], limit: int | None) -> None:
+def _changed_tensors(out: Console, rows: Sequence[dict[str, Any]], limit: int | None) -> None:
     if not rows:
         return
     ordered = sorted(rows, key=lambda r: -(r["max_rel_difference"] or 0.0))
@@ -77,29 +79,29 @@ def _changed(out: Console, rows: Sequence[dict[str, Any]], limit: int | None) ->
             table.add_row(f"  {note}")
     out.print()
     print_table(out, table)
-    _more(out, rows, limit)
+    _hint_at_more(out, rows, limit)
 
 
 def _notes(row: dict[str, Any]) -> list[str]:
     notes = []
     if row["names"][0] != row["names"][1]:
         notes.append(f"{row['names'][0]} -> {row['names'][1]}")
-    for what in ("dtype", "shape"):
-        one, other = row[what]
-        if one != other:
-            notes.append(f"{what} {one} -> {other}")
-    for what, word in (("nan", "NaN"), ("inf", "Inf")):
-        one, other = row[what]
-        if one != other:
-            notes.append(f"{word} {one:,} -> {other:,}")
+    for key in ("dtype", "shape"):
+        before, after = row[key]
+        if before != after:
+            notes.append(f"{key} {before} -> {after}")
+    for key, word in (("nan", "NaN"), ("inf", "Inf")):
+        before, after = row[key]
+        if before != after:
+            notes.append(f"{word} {before:,} -> {after:,}")
     return notes
 
 
-def _first(row: dict[str, Any]) -> dict[str, Any]:
+def _sides_as_one(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **{key: row[key][0] for key in ("dtype", "shape", "norm")}}
 
 
-def _only(out: Console, title: str, rows: Sequence[dict[str, Any]], limit: int | None) -> None:
+def _unpaired(out: Console, title: str, rows: Sequence[dict[str, Any]], limit: int | None) -> None:
     if not rows:
         return
     table = grid(title, "dtype", "shape", "norm")
@@ -108,21 +110,21 @@ def _only(out: Console, title: str, rows: Sequence[dict[str, Any]], limit: int |
         table.add_row(row["name"], row["dtype"], shape, _number(row["norm"]))
     out.print()
     print_table(out, table)
-    _more(out, rows, limit)
+    _hint_at_more(out, rows, limit)
 
 
-def _more(out: Console, rows: Sequence[Any], limit: int | None) -> None:
+def _hint_at_more(out: Console, rows: Sequence[Any], limit: int | None) -> None:
     if limit is not None and len(rows) > limit:
         print_text(out, f"... and {len(rows) - limit:,} more: --all lists them.")
 
 
-def _texts(out: Console, title: str, found: dict[str, Any], limit: int | None) -> None:
+def _text_differences(out: Console, title: str, found: dict[str, Any], limit: int | None) -> None:
     if found["differences"]:
         out.print()
         print_text(out, title)
         for line in found["differences"][:limit]:
             print_text(out, f"  {printable(line)}", 4)
-        _more(out, found["differences"], limit)
+        _hint_at_more(out, found["differences"], limit)
     if found["note"]:
         print_text(out, found["note"])
 

@@ -38,8 +38,8 @@ def docs(
         return OK
     if topic is None:
         width = max(len(name) for name in TOPICS)
-        for one in topics():
-            print(f"{one.name:<{width}}  {one.summary}")
+        for entry in topics():
+            print(f"{entry.name:<{width}}  {entry.summary}")
         return OK
     if topic not in TOPICS:
         raise CliError(f"There is no page {topic!r}; choose from {', '.join(TOPICS)}.", USAGE)
@@ -70,20 +70,20 @@ def explain(
     from checkpointd.cli.output import json_line
 
     try:
-        found = explanation_of(reason, _user_checks(workspace_of(context)))
+        explanation = explanation_of(reason, _user_checks(workspace_of(context)))
     except UnknownReasonError as error:
         close = f"; did you mean {', '.join(error.close)}?" if error.close else "."
         listed = " `checkpointd docs verdicts` lists all." if not error.close else ""
         raise CliError(f"There is no reason {reason!r}{close}{listed}", USAGE) from None
     if json:
-        json_line(asdict(found))
+        json_line(asdict(explanation))
         return OK
     rows = {
-        "Verdict": found.verdict,
-        "Rests on": found.basis,
-        "What to do": found.cure,
+        "Verdict": explanation.verdict,
+        "Rests on": explanation.basis,
+        "What to do": explanation.cure,
     }
-    print(f"{found.reason}\n\n{found.meaning}\n")
+    print(f"{explanation.reason}\n\n{explanation.meaning}\n")
     for name, value in rows.items():
         if value:
             print(f"{name:<12}{value}")

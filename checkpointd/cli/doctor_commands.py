@@ -27,13 +27,13 @@ def doctor(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Look for everything that can be wrong on this host, and say what to do about it.
+    """Check this host for everything that can be wrong, and print what to do about it.
 
-    Rights are tried as the user that the service runs as, which takes sudo. Nothing is changed.
+    Permissions are tested as the user that the service runs as, which needs sudo. Changes nothing.
     Exit codes: 0 nothing is wrong, though there may be warnings; 1 there is a problem.
     """
     from checkpointd.cli.doctor.finding import Level
-    from checkpointd.cli.doctor.host import look_at
+    from checkpointd.cli.doctor.host import inspect_host
     from checkpointd.cli.doctor.table import CHECKS
     from checkpointd.cli.output import json_line
 
@@ -41,10 +41,10 @@ def doctor(
     wrong = next((name for name in names or () if name not in known), None)
     if wrong is not None:
         raise CliError(f"There is no check {wrong!r}; choose from {', '.join(known)}.", USAGE)
-    host = look_at(workspace_of(context))
+    host = inspect_host(workspace_of(context))
     levels = []
     for check in [known[name] for name in names] if names else CHECKS:
-        for number, finding in enumerate(_found(check, host)):
+        for number, finding in enumerate(_findings(check, host)):
             levels.append(finding.level)
             if json:
                 json_line(
@@ -62,7 +62,7 @@ def doctor(
     return INVALID if Level.PROBLEM in levels else OK
 
 
-def _found(check: "HostCheck", host: "Host") -> "Iterator[Finding]":
+def _findings(check: "HostCheck", host: "Host") -> "Iterator[Finding]":
     """What a check finds; that it could not be done is a finding, too."""
     from checkpointd.cli.doctor.finding import unknown
 
@@ -70,9 +70,7 @@ def _found(check: "HostCheck", host: "Host") -> "Iterator[Finding]":
         yield from check.run(host)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        yield unknown(
-            f"This could not be looked at: {where}{error.strerror or error}.", "Use sudo."
-        )
+        yield unknown(f"This could not be checked: {where}{error.strerror or error}.", "Use sudo.")
 
 
 def _print(name: str, finding: "Finding") -> None:

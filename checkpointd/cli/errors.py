@@ -32,7 +32,7 @@ EXIT_CODES = {
     "grown, or no watch is in `enforce`.",
     UNREACHABLE: (
         "The daemon cannot be reached or cannot start, there is no state of one, its ledger cannot "
-        "be used, or a right is missing."
+        "be used, or a permission is missing."
     ),
     OWN_FAULT: "An internal error of checkpointd.",
     CONFIG: "The config is wrong.",
@@ -43,7 +43,7 @@ EXIT_CODES = {
 
 
 class CliError(Exception):
-    """Ends the command: one sentence for people, and the exit code for scripts.
+    """Ends the command with one sentence for people, and an exit code for scripts.
 
     Args:
         message: what is wrong.

@@ -10,7 +10,7 @@ from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import workspace_of, writing
 
 hooks_app = typer.Typer(
-    help="Inspect what was not yet handed to the hooks of the config.",
+    help="Inspect the events that hooks have not handled yet.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def hooks_list(
     context: typer.Context,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only what a hook has failed with.")
+        bool, typer.Option("--failed", help="Only events for which a hook has failed.")
     ] = False,
     json: Json = False,
 ) -> int:
@@ -71,7 +71,7 @@ def hooks_retry(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Hand events to their hooks again now, also those that were given up."""
+    """Run the hooks of events again now, including events that were given up."""
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.output import json_line
 
@@ -86,5 +86,5 @@ def hooks_retry(
     if json:
         json_line({"retried": count})
     else:
-        print(f"{count} to be handed over again.")
+        print(f"{count} queued to run again.")
     return OK

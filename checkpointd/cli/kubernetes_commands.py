@@ -26,7 +26,7 @@ def write(
         Path, typer.Argument(metavar="DIRECTORY", help="Where; made if it does not exist.")
     ],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Also files that somebody has edited.")
+        bool, typer.Option("--overwrite", help="Overwrite edited files as well.")
     ] = False,
 ) -> int:
     """Write the bases shared, sidecar and monitoring for `kubectl apply -k`.

@@ -94,16 +94,16 @@ def latest(
     return OK
 
 
-def _none_valid(where: str, required: frozenset[str], other: "Entry | None") -> str:
+def _none_valid(where: str, required: frozenset[str], newest: "Entry | None") -> str:
     """That there is none, and which valid one has shown less than is required."""
     if not required:
         return f"There is no valid checkpoint in {where}."
     message = f"No valid checkpoint in {where} has shown {', '.join(sorted(required))}."
-    if other is None or other.report is None:
+    if newest is None or newest.report is None:
         return message
-    shown = ", ".join(other.report.shown) or "nothing"
+    shown = ", ".join(newest.report.shown) or "nothing"
     return (
-        f"{message} The newest valid one, {other.checkpoint.path}, has shown {shown}; "
+        f"{message} The newest valid one, {newest.checkpoint.path}, has shown {shown}; "
         "`checkpointd show` says of each check why it was skipped."
     )
 

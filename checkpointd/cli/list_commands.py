@@ -39,7 +39,7 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> int:
-    """List the known checkpoints by series, in each the newest run first, and its last step.
+    """List the known checkpoints by series: the newest run first, and its last step first.
 
     With --json newest first by save time, whatever the series.
     """

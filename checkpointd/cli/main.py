@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from checkpointd.config.errors import ConfigDeniedError, ConfigError
 
     try:
-        code = _called(sys.argv[1:] if arguments is None else arguments)
+        code = _invoke(sys.argv[1:] if arguments is None else arguments)
     except errors.CliError as error:
         return _fail(str(error), error.code)
     except ConfigError as error:
@@ -67,7 +67,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     return code if isinstance(code, int) else errors.OK
 
 
-def _called(arguments: Sequence[str]) -> Any:
+def _invoke(arguments: Sequence[str]) -> Any:
     """Run the command, and return what it returns."""
     if is_run(arguments):
         from checkpointd.cli.daemon_start import start_daemon

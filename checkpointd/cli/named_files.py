@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from checkpointd.config import Config, Problem, WatchSettings
 
     Loc = tuple[str | int, ...]
-    Found = Iterator[tuple[Loc, str]]
+    Warnings = Iterator[tuple[Loc, str]]
 
 
 def check_named_files(path: Path, config: Config, account: Account | None = None) -> list[Problem]:
@@ -30,7 +30,7 @@ def check_named_files(path: Path, config: Config, account: Account | None = None
     Args:
         path: of the config.
         config: what it holds.
-        account: whom the daemon runs as; without one, rights are not looked at.
+        account: whom the daemon runs as; without one, permissions are not checked.
 
     Returns:
         Warnings: what a person should look at although it is not an error.
@@ -72,7 +72,7 @@ def _problem(path: Path, loc: Loc, message: str) -> Problem:
     return Problem(key_of(loc), message, line_of(loc, lines(path.read_text(encoding="utf-8"))))
 
 
-def _watch_warnings(watch: WatchSettings, account: Account | None) -> Found:
+def _watch_warnings(watch: WatchSettings, account: Account | None) -> Warnings:
     yield from _root_warnings(watch, account)
     yield from _replicate_warnings(watch)
     yield from _trash_warnings(watch, account)
@@ -95,7 +95,7 @@ def _watch_warnings(watch: WatchSettings, account: Account | None) -> Found:
     yield from hook_warnings(watch, account)
 
 
-def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
+def _root_warnings(watch: WatchSettings, account: Account | None) -> Warnings:
     root = str(watch.path)
     if watch.bucket:
         from checkpointd.buckets import why_not_listed
@@ -124,7 +124,7 @@ def _root_warnings(watch: WatchSettings, account: Account | None) -> Found:
         yield ("path",), f"{root} is not a directory"
 
 
-def _replicate_warnings(watch: WatchSettings) -> Found:
+def _replicate_warnings(watch: WatchSettings) -> Warnings:
     """Why nothing could be copied to `to`."""
     from checkpointd.buckets import why_not_listed
 
@@ -132,7 +132,7 @@ def _replicate_warnings(watch: WatchSettings) -> Found:
         yield ("replicate", "to"), why.rstrip(".")
 
 
-def _trash_warnings(watch: WatchSettings, account: Account | None) -> Found:
+def _trash_warnings(watch: WatchSettings, account: Account | None) -> Warnings:
     """Why nothing could be moved to `trash_dir`."""
     from checkpointd.retention.trash import nearest_directory, place_of, why_unusable
 
@@ -151,7 +151,7 @@ def _trash_warnings(watch: WatchSettings, account: Account | None) -> Found:
             yield ("retention", "trash_dir"), message
 
 
-def _module_warnings(watch: WatchSettings) -> Found:
+def _module_warnings(watch: WatchSettings) -> Warnings:
     """The modules that are named and are neither on `python_path` nor installed."""
     verify = watch.verify
     named: list[tuple[str, str]] = [
@@ -192,7 +192,7 @@ def _has_module(directory: str, module: str) -> bool:
         return False
 
 
-def hook_warnings(watch: WatchSettings, account: Account | None) -> Found:
+def hook_warnings(watch: WatchSettings, account: Account | None) -> Warnings:
     """The commands of hooks that are not there, or that the service may not run."""
     for name, command in watch.hooks.commands.items():
         program = command[0]

@@ -1,4 +1,4 @@
-"""Formats facts: JSON lines for programs, words, tables and colours for people."""
+"""Formats results: JSON lines for programs; text, tables and colours for people."""
 
 from __future__ import annotations
 

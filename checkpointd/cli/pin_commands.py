@@ -62,7 +62,7 @@ def unpin(context: typer.Context, path: PathArgument, json: Json = False) -> int
 
 
 def pins(context: typer.Context, json: Json = False) -> int:
-    """List what is pinned, also where nothing is any more."""
+    """List what is pinned, including paths where nothing exists any more."""
     from checkpointd.cli.output import console, grid, json_line, print_table
     from checkpointd.core.text import duration, printable
     from checkpointd.formats import locate

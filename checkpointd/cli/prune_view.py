@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def lines(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """The objects of one watch, one for each decision, hold and removal."""
     watch = plan.get("watch")
-    decided = [{"watch": watch, **one} for one in plan.get("decisions", ())]
-    held = [{"watch": watch, "hold": True, **one} for one in plan.get("holds", ())]
-    done = [{"watch": watch, **one} for one in plan.get("removals", ())]
+    decided = [{"watch": watch, **row} for row in plan.get("decisions", ())]
+    held = [{"watch": watch, "hold": True, **row} for row in plan.get("holds", ())]
+    done = [{"watch": watch, **row} for row in plan.get("removals", ())]
     keys = ("unmet", "skipped", "file_differs", "space", "message")
     noted = {key: plan[key] for key in keys if plan.get(key)}
     notes = [{"watch": watch, **noted}] if noted else []
@@ -54,22 +54,24 @@ def show_plan(plan: dict[str, Any]) -> None:
     for column in table.columns[1:3]:
         column.justify = "right"
         column.no_wrap = True
-    for one in decisions:
-        keep = bool(one.get("keep"))
-        path = Text(printable(str(one.get("path", ""))))
+    for decision in decisions:
+        keep = bool(decision.get("keep"))
+        path = Text(printable(str(decision.get("path", ""))))
         reasons = (
-            "on hold, see above" if one.get("rule") == "hold" else "; ".join(one.get("reasons", ()))
+            "on hold, see above"
+            if decision.get("rule") == "hold"
+            else "; ".join(decision.get("reasons", ()))
         )
         path.append(f"\n{printable(reasons)}", "dim")
         table.add_row(
             Text("keep" if keep else "remove", "green" if keep else "red"),
-            "" if one.get("step") is None else str(one["step"]),
-            size(one.get("size_bytes", 0)),
+            "" if decision.get("step") is None else str(decision["step"]),
+            size(decision.get("size_bytes", 0)),
             path,
         )
     print_table(out, table)
-    removed = [one for one in decisions if not one.get("keep")]
-    frees = size(sum(one.get("size_bytes", 0) for one in removed))
+    removed = [decision for decision in decisions if not decision.get("keep")]
+    frees = size(sum(decision.get("size_bytes", 0) for decision in removed))
     later = plan.get("summary", {}).get("delayed")
     more = f", {later} more once they are old enough (min_age)" if later else ""
     out.print(f"{len(decisions) - len(removed)} kept, {len(removed)} to remove ({frees}){more}")
@@ -93,11 +95,11 @@ def show_removals(plan: dict[str, Any]) -> None:
         if plan.get(note):
             print_text(out, Text(printable(str(plan[note])), "yellow"))
     removals = plan.get("removals", ())
-    for one in removals:
-        if not one.get("done"):
-            text = f"kept after all  {one.get('path', '')}: {one.get('reason', '')}"
+    for removal in removals:
+        if not removal.get("done"):
+            text = f"kept after all  {removal.get('path', '')}: {removal.get('reason', '')}"
             print_text(out, Text(printable(text), "yellow"))
-    moved = [one for one in removals if one.get("done")]
+    moved = [removal for removal in removals if removal.get("done")]
     if moved:
         done = "removed from the bucket" if is_url(moved[0]["path"]) else "moved into the trash"
         out.print(
@@ -108,9 +110,9 @@ def show_removals(plan: dict[str, Any]) -> None:
 
 def exit_code(outcomes: Sequence[dict[str, Any]]) -> int:
     """The exit code of what was carried out: the worst that happened."""
-    removals = [one for outcome in outcomes for one in outcome.get("removals", ())]
+    removals = [removal for outcome in outcomes for removal in outcome.get("removals", ())]
     if any(o.get("failed") for o in (*outcomes, *removals)):
         return FAILED
-    if any(not one.get("done") for one in removals):
+    if any(not removal.get("done") for removal in removals):
         return REFUSED
     return NOT_BEGUN if outcomes and all(o.get("skipped") for o in outcomes) else OK

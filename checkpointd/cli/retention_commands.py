@@ -27,7 +27,7 @@ def prune(
         bool,
         typer.Option(
             "--accept-rebuilt",
-            help="Go on with what the ledger, pins and trash are now; ends the holds about them.",
+            help="Accept the ledger, pins and trash as they are now; ends the holds about them.",
         ),
     ] = False,
     named: Annotated[
@@ -90,7 +90,7 @@ def _outcomes(
         watches = chosen(workspace.config(), watch)
     ledger = workspace.ledger()
     try:
-        return [plan_here(ledger, one) for one in watches]
+        return [plan_here(ledger, settings) for settings in watches]
     finally:
         ledger.close()
 
@@ -119,7 +119,12 @@ def _print_outcomes(outcomes: list[dict[str, Any]], *, applied: bool, json: bool
         show_plan(outcome)
         if applied:
             show_removals(outcome)
-    removed = [one for o in outcomes for one in o.get("decisions", ()) if not one.get("keep")]
+    removed = [
+        decision
+        for o in outcomes
+        for decision in o.get("decisions", ())
+        if not decision.get("keep")
+    ]
     if removed and not applied and not json:
         print("Nothing was changed; --apply moves what is to be removed into the trash.")
     return exit_code(outcomes) if applied else OK

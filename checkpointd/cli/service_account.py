@@ -1,4 +1,4 @@
-"""The user that the service runs as, and what that user may do, tried as that user."""
+"""The user that the service runs as, and what that user may do: tested as that user."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ def _of_user(uid: int) -> Account:
 
 
 def run_as(account: Account, function: Callable[[], Any]) -> Any:
-    """Call a function with the rights of an account, in a process of its own.
+    """Call a function as an account, in a process of its own.
 
     Args:
-        account: whose rights; `can_be_tried` must hold.
+        account: `can_be_tried` must hold.
         function: its result must be JSON.
 
     Raises:
-        OSError: the process could not be started, or the account not be taken on.
+        OSError: the process could not be started, or could not switch to the account.
     """
     if account.is_self:
         return function()
@@ -131,19 +131,19 @@ def run_as(account: Account, function: Callable[[], Any]) -> Any:
         text = pipe.read()
     _, status = os.waitpid(child, 0)
     if status:
-        raise OSError(f"nothing could be tried as {account.name}")
+        raise OSError(f"nothing could be tested as {account.name}")
     return json.loads(text)
 
 
 def denials(account: Account, wants: Iterable[tuple[str, int]]) -> list[str]:
-    """What an account may not do of what it needs, as the cure for each; empty: nothing is denied.
+    """Try what an account needs to do, and return the cure for each access that it is denied.
 
     Args:
-        account: whose rights; `can_be_tried` must hold.
-        wants: paths with the right that is needed, as for `os.access`.
+        account: `can_be_tried` must hold.
+        wants: paths with the access that is needed, as for `os.access`.
 
     Returns:
-        A sentence for each want, empty where it is granted or the path is not there.
+        A sentence for each want, empty where it is granted or the path does not exist.
     """
     listed = list(wants)
 
@@ -172,6 +172,6 @@ def _cure(account: Account, path: str, need: int, part: str, mode: int, gid: int
         )
     if part != path or not stat.S_ISDIR(mode):
         rights = "x" if part != path else "rx" if need & MAY_ENTER else "r"
-        return f"Give {account.name} the right: `sudo setfacl -m u:{account.name}:{rights} {part}`."
+        return f"Grant {account.name} access: `sudo setfacl -m u:{account.name}:{rights} {part}`."
     user = f"u:{account.name}:{'rwX' if need & os.W_OK else 'rX'}"
-    return f"Give {account.name} the right: `sudo setfacl -R -m {user} -m d:{user} {part}`."
+    return f"Grant {account.name} access: `sudo setfacl -R -m {user} -m d:{user} {part}`."

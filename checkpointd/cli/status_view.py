@@ -112,9 +112,9 @@ def _attention(table: Table, status: DaemonStatus, series: Sequence[Mapping[str,
     """What is bad now, what was, and which series have stopped saving."""
     from rich.text import Text
 
-    for one in status.attention:
-        what = printable(f"{one.verdict}: {one.path}  {one.reason}")
-        table.add_row("attention", Text(what, COLOURS.get(one.verdict, "")))
+    for row in status.attention:
+        text = printable(f"{row.verdict}: {row.path}  {row.reason}")
+        table.add_row("attention", Text(text, COLOURS.get(row.verdict, "")))
     if bad := _bad(status):
         table.add_row("" if status.attention else "earlier", bad)
     for text in _quiet(series):
@@ -133,17 +133,17 @@ def _bad(status: DaemonStatus) -> str:
 
 def _quiet(series: Sequence[Mapping[str, Any]]) -> list[str]:
     """What there is to say of the series that have stopped saving."""
-    quiet = [one for one in series if one.get("is_quiet") and one.get("newest")]
-    found = [
+    quiet = [row for row in series if row.get("is_quiet") and row.get("newest")]
+    lines = [
         printable(
-            f"{one['watch']} / {one['series']} has stopped saving: the last save was "
-            f"{ago(one['newest']['saved_at'], time.time())}, before that one came every "
-            f"{duration(one['usual_interval'])}"
+            f"{row['watch']} / {row['series']} has stopped saving: the last save was "
+            f"{ago(row['newest']['saved_at'], time.time())}, before that one came every "
+            f"{duration(row['usual_interval'])}"
         )
-        for one in quiet[:_MOST_QUIET]
+        for row in quiet[:_MOST_QUIET]
     ]
     more = len(quiet) - _MOST_QUIET
-    return [*found, f"{more} more series have stopped saving"] if more > 0 else found
+    return [*lines, f"{more} more series have stopped saving"] if more > 0 else lines
 
 
 def _worker(worker: WorkerStatus) -> str:
@@ -227,11 +227,11 @@ def _verdicts(out: Console, verdicts: tuple[VerdictStatus, ...]) -> None:
         return
     out.print("\nlast verdicts")
     table = grid("", "", "", "")
-    for one in verdicts:
+    for row in verdicts:
         table.add_row(
-            Text(f"  {one.verdict}", COLOURS.get(one.verdict, "")),
-            ago(one.at, time.time()),
-            printable(one.path),
-            printable(one.reason),
+            Text(f"  {row.verdict}", COLOURS.get(row.verdict, "")),
+            ago(row.at, time.time()),
+            printable(row.path),
+            printable(row.reason),
         )
     print_table(out, table)

@@ -1,4 +1,4 @@
-"""`tag`, `untag` and `tags`: words on checkpoints that `keep_tags` refers to."""
+"""`tag`, `untag` and `tags`: labels on checkpoints that `keep_tags` refers to."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def tag(
     context: typer.Context,
     path: PathArgument,
-    names: Annotated[list[str], typer.Argument(metavar="TAG", help="What it is to carry.")],
+    names: Annotated[list[str], typer.Argument(metavar="TAG", help="The tags to add.")],
     json: Json = False,
 ) -> int:
     """Put tags on a checkpoint, which `keep_tags` in the config refers to.
@@ -59,7 +59,7 @@ def untag(
     ] = None,
     json: Json = False,
 ) -> int:
-    """Take tags from a checkpoint."""
+    """Remove tags from a checkpoint."""
     from checkpointd.core.text import printable
 
     _check(names or [])
@@ -67,18 +67,20 @@ def untag(
     carried: dict[str, list[str]] = {}
     ledger = workspace.ledger()
     try:
-        for one in ledger.tags():
-            carried.setdefault(one.path, []).append(one.tag)
+        for tag_row in ledger.tags():
+            carried.setdefault(tag_row.path, []).append(tag_row.tag)
     finally:
         ledger.close()
     paths = (*known_paths(workspace, path), *aliases(path, workspace.locations()))
     known = next((name for name in paths if name in carried), None)
     if known is None:
-        raise CliError(f"{printable(paths[0])} carries no tag.", NOTHING)
+        raise CliError(f"{printable(paths[0])} has no tags.", NOTHING)
     missing = sorted(set(names or ()).difference(carried[known]))
     if missing:
-        has = ", ".join(sorted(carried[known]))
-        raise CliError(f"{printable(known)} is not tagged {missing[0]}; it carries {has}.", NOTHING)
+        carried_tags = ", ".join(sorted(carried[known]))
+        raise CliError(
+            f"{printable(known)} is not tagged {missing[0]}; its tags are {carried_tags}.", NOTHING
+        )
     leaving = names or sorted(carried[known])
 
     def write(ledger: "Ledger") -> None:
@@ -92,7 +94,7 @@ def untag(
 
 
 def tags(context: typer.Context, json: Json = False) -> int:
-    """List what is tagged, also where nothing is any more."""
+    """List what is tagged, including paths where nothing exists any more."""
     from checkpointd.cli.output import console, grid, json_line, print_table
     from checkpointd.core.text import duration, printable
     from checkpointd.formats import locate
@@ -102,18 +104,25 @@ def tags(context: typer.Context, json: Json = False) -> int:
         found = ledger.tags()
     finally:
         ledger.close()
-    there = {path: exists(locate, path) for path in {one.path for one in found}}
+    exists_at = {path: exists(locate, path) for path in {tag_row.path for tag_row in found}}
     if json:
-        for one in found:
-            json_line({"path": one.path, "tag": one.tag, "at": one.at, "exists": there[one.path]})
+        for tag_row in found:
+            json_line(
+                {
+                    "path": tag_row.path,
+                    "tag": tag_row.tag,
+                    "at": tag_row.at,
+                    "exists": exists_at[tag_row.path],
+                }
+            )
         return OK
     if not found:
         print("Nothing is tagged.")
         return OK
     table = grid("age", "tag", "path")
-    for one in found:
-        path = printable(one.path) + ("" if there[one.path] else " (nothing is there)")
-        table.add_row(duration(max(0.0, time.time() - one.at)), one.tag, path)
+    for tag_row in found:
+        path = printable(tag_row.path) + ("" if exists_at[tag_row.path] else " (nothing is there)")
+        table.add_row(duration(max(0.0, time.time() - tag_row.at)), tag_row.tag, path)
     print_table(console(), table)
     return OK
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from checkpointd.cli.trash_holdings import Holding
-    from checkpointd.cli.trash_items import Found
+    from checkpointd.cli.trash_items import ListedItem
     from checkpointd.ledger import Ledger
 
 _SEVERE = frozenset({UNREACHABLE})
 
 
-def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int:
+def restore(workspace: Workspace, chosen: Sequence[ListedItem], *, json: bool) -> int:
     """Restore items, and print what came of each.
 
     Returns:
@@ -41,18 +41,18 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
     with contextlib.ExitStack() as stack:
         state_dir = workspace.state_dir()
         client, ledger = Client(state_dir), None
-        for one in chosen:
-            path, pinned = one.item.path, True
+        for listed in chosen:
+            path, pinned = listed.item.path, True
             try:
                 try:
                     if ledger is None:
-                        answer = client.post("restore", path=one.name)
+                        answer = client.post("restore", path=listed.name)
                         pinned = bool(answer.get("pinned", True))
                     else:
-                        pinned = _restore_here(ledger, one)
+                        pinned = _restore_here(ledger, listed)
                 except NoDaemonError as error:
                     ledger = stack.enter_context(writing(state_dir, error))
-                    pinned = _restore_here(ledger, one)
+                    pinned = _restore_here(ledger, listed)
             except (TrashError, CliError) as error:
                 if isinstance(error, CliError) and error.code in _SEVERE:
                     raise
@@ -68,36 +68,36 @@ def restore(workspace: Workspace, chosen: Sequence[Found], *, json: bool) -> int
     return refused
 
 
-def _restore_here(ledger: Ledger, one: Found) -> bool:
+def _restore_here(ledger: Ledger, listed: ListedItem) -> bool:
     """Restore an item; returns whether it came from the trash, and was pinned."""
     try:
-        if one.removal is not None:
-            restore_in_bucket(ledger, one.removal)
+        if listed.removal is not None:
+            restore_in_bucket(ledger, listed.removal)
             return True
-        return _restore_on_disk(ledger, one)
+        return _restore_on_disk(ledger, listed)
     except LedgerError as error:
-        raise TrashError(f"{one.item.path} cannot be restored: {error}") from None
+        raise TrashError(f"{listed.item.path} cannot be restored: {error}") from None
     except OSError as error:
-        raise TrashError(f"{one.item.path} cannot be restored: {error.strerror}.") from None
+        raise TrashError(f"{listed.item.path} cannot be restored: {error.strerror}.") from None
 
 
-def _restore_on_disk(ledger: Ledger, one: Found) -> bool:
-    place = one.holding.place
+def _restore_on_disk(ledger: Ledger, listed: ListedItem) -> bool:
+    place = listed.holding.place
     pruner = Pruner(place.root, ledger, place)
     vault = Vault(place.root)
-    with RootKeeper(one.holding.watch, place, ledger).locked() as holder:
+    with RootKeeper(listed.holding.watch, place, ledger).locked() as holder:
         if holder:
-            raise TrashError(f"{one.item.path} cannot be restored now. {holder}")
+            raise TrashError(f"{listed.item.path} cannot be restored now. {holder}")
         pruner.recover()
         vault.recover()
-        if one.is_copy:
-            restore_copy(vault, pruner.trash, ledger, one.name)
+        if listed.is_copy:
+            restore_copy(vault, pruner.trash, ledger, listed.name)
         else:
-            pruner.restore(one.name)
-    return not one.is_copy
+            pruner.restore(listed.name)
+    return not listed.is_copy
 
 
-def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
+def empty(workspace: Workspace, chosen: Sequence[ListedItem]) -> list[str]:
     """Delete items for good.
 
     Returns:
@@ -106,14 +106,14 @@ def empty(workspace: Workspace, chosen: Sequence[Found]) -> list[str]:
     Raises:
         CliError: neither a daemon nor the ledger can be used.
     """
-    ids = [one.item.id for one in chosen]
+    ids = [listed.item.id for listed in chosen]
     state_dir = workspace.state_dir()
     try:
         answer: dict[str, Any] = Client(state_dir).post("empty_trash", items=ids)
     except NoDaemonError as error:
         errors = list[str]()
         with writing(state_dir, error) as ledger:
-            for holding in dict.fromkeys(one.holding for one in chosen):
+            for holding in dict.fromkeys(listed.holding for listed in chosen):
                 errors += _empty_here(ledger, holding, frozenset(ids))
         return errors
     return [str(message) for message in answer.get("errors", ())]

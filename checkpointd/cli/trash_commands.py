@@ -30,14 +30,14 @@ def trash_list(context: typer.Context, watch: WatchArgument = None, json: Json =
     """List what was pruned, and the copies in the vault: what can be restored, newest first."""
     from checkpointd.cli.trash_items import contents
 
-    found = contents(workspace_of(context), watch)
-    _print_errors(found.errors)
-    rows = [one.row(time.time()) for one in found.found]
+    trash = contents(workspace_of(context), watch)
+    _print_errors(trash.errors)
+    rows = [listed.row(time.time()) for listed in trash.items]
     if rows or json:
         _print_rows(rows, json=json)
-    elif not found.errors:
+    elif not trash.errors:
         print("The trash is empty.")
-    return UNREACHABLE if found.errors and not rows else OK
+    return UNREACHABLE if trash.errors and not rows else OK
 
 
 @trash_app.command("empty")
@@ -66,16 +66,20 @@ def trash_empty(
 
     least = 0.0 if older_than is None else seconds("--older-than", older_than)
     workspace = workspace_of(context)
-    found = contents(workspace, watch)
-    _print_errors(found.errors)
-    chosen = [one for one in found.found if one.can_be_deleted(copies=copies) and one.age >= least]
+    trash = contents(workspace, watch)
+    _print_errors(trash.errors)
+    chosen = [
+        listed
+        for listed in trash.items
+        if listed.can_be_deleted(copies=copies) and listed.age >= least
+    ]
     if not chosen:
-        if not json and not found.errors:
+        if not json and not trash.errors:
             print(f"Nothing in the {'vault' if copies else 'trash'} is to be deleted.")
-        return UNREACHABLE if found.errors else OK
-    total = size(sum(one.item.manifest.size_bytes for one in chosen))
+        return UNREACHABLE if trash.errors else OK
+    total = size(sum(listed.item.manifest.size_bytes for listed in chosen))
     if not apply:
-        _print_rows([one.row(time.time()) for one in chosen], json=json)
+        _print_rows([listed.row(time.time()) for listed in chosen], json=json)
         if not json:
             print(f"{len(chosen)} to delete ({total}). Nothing was changed; --apply deletes them.")
         return OK
@@ -116,23 +120,30 @@ def restore(
     """
     from checkpointd.cli import trash_changes
     from checkpointd.cli.copies import copies_of
-    from checkpointd.cli.trash_items import contents, nothing_found, select, why_taken
+    from checkpointd.cli.trash_items import (
+        contents,
+        nothing_found_error,
+        select,
+        why_not_restorable,
+    )
 
     if not path and watch is None and since is None:
         raise CliError("Name what to restore: a PATH, --watch or --since.", USAGE)
     workspace = workspace_of(context)
-    found = contents(workspace, watch)
-    names = [(one, _names(one, workspace)) for one in path or ()]
+    trash = contents(workspace, watch)
+    names = [(typed, _names(typed, workspace)) for typed in path or ()]
     youngest = None if since is None else seconds("--since", since)
-    chosen, missing = select(found.found, names, youngest)
-    _print_errors(found.errors)
+    chosen, missing = select(trash.items, names, youngest)
+    _print_errors(trash.errors)
     known = (alias for typed, aliases_of in names if typed in missing for alias in aliases_of)
     copies = copies_of(workspace, known) if missing else []
     if not chosen:
-        raise nothing_found(missing, unread=bool(found.errors), copies=copies)
+        raise nothing_found_error(missing, unread=bool(trash.errors), copies=copies)
     refused = 0
     if dry_run:
-        rows = [{**one.row(time.time()), "refusal": why_taken(one)} for one in chosen]
+        rows = [
+            {**listed.row(time.time()), "refusal": why_not_restorable(listed)} for listed in chosen
+        ]
         _print_rows(rows, json=json)
         if not json:
             count = sum(not row["refusal"] for row in rows)
@@ -140,7 +151,7 @@ def restore(
     else:
         refused = trash_changes.restore(workspace, chosen, json=json)
     if missing:
-        error = nothing_found(missing, unread=bool(found.errors), copies=copies)
+        error = nothing_found_error(missing, unread=bool(trash.errors), copies=copies)
         _print_errors([str(error)])
     return REFUSED if refused or missing else OK
 

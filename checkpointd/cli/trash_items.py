@@ -23,7 +23,7 @@ _PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedItem:
     """One item, with where it is and how many seconds ago it was moved there.
 
     `is_newest` says that no newer one is from the same path, `is_copy` that it is in the vault;
@@ -88,7 +88,7 @@ class Found:
 class Contents:
     """Everything that is in trashes, newest first; sentences about what cannot be read."""
 
-    found: list[Found] = field(default_factory=list)
+    items: list[ListedItem] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
@@ -107,8 +107,8 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
     result = Contents()
     holdings, ages = holdings_of(workspace, watch)
     names = frozenset(holding.watch for holding in holdings if not holding.is_former)
-    result.found += [
-        Found(item_of(removal), holding, age, removal=removal)
+    result.items += [
+        ListedItem(item_of(removal), holding, age, removal=removal)
         for removal, holding, age in removed_from_buckets(workspace, watch, names)
     ]
     for holding in holdings:
@@ -129,25 +129,25 @@ def contents(workspace: Workspace, watch: str | None) -> Contents:
             error = f"The trash of {holding.place.root} cannot be read: {failure.strerror}."
             result.errors.append(error)
             continue
-        result.found += [Found(item, holding, ages.age(item.manifest.at)) for item in items]
-        result.found += [
-            Found(item, holding, ages.age(item.manifest.at), is_copy=True) for item in copies
+        result.items += [ListedItem(item, holding, ages.age(item.manifest.at)) for item in items]
+        result.items += [
+            ListedItem(item, holding, ages.age(item.manifest.at), is_copy=True) for item in copies
         ]
-    result.found.sort(key=lambda one: (one.rank, one.age, one.item.id))
-    newest = {one.item.id for one in _newest_of_each(result.found)}
-    result.found = [replace(one, is_newest=one.item.id in newest) for one in result.found]
+    result.items.sort(key=lambda listed: (listed.rank, listed.age, listed.item.id))
+    newest = {listed.item.id for listed in _newest_of_each(result.items)}
+    result.items = [replace(listed, is_newest=listed.item.id in newest) for listed in result.items]
     return result
 
 
 def select(
-    found: Iterable[Found],
+    items: Iterable[ListedItem],
     arguments: Iterable[tuple[str, tuple[str, ...]]],
     since: float | None,
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[ListedItem], list[str]]:
     """Choose what a command line means; of several from one path the newest.
 
     Args:
-        found: newest first.
+        items: newest first.
         arguments: each as it was typed, with the names that it may stand for. A name is a path, a
             directory above it, an id, or a pattern; without any all are meant.
         since: only what was moved at most so many seconds ago.
@@ -155,57 +155,57 @@ def select(
     Returns:
         What was found, newest first, and the arguments for which nothing was.
     """
-    young = [one for one in found if since is None or one.age <= since]
+    young = [listed for listed in items if since is None or listed.age <= since]
     arguments = list(arguments)
-    chosen: dict[str, Found] = {}
+    chosen: dict[str, ListedItem] = {}
     missing = []
     for typed, names in arguments:
         matching = list(_matching(young, typed, names))
         if not matching:
             missing.append(typed)
-        chosen.update({one.item.id: one for one in matching})
+        chosen.update({listed.item.id: listed for listed in matching})
     if not arguments:
-        chosen = {one.item.id: one for one in _newest_of_each(young)}
-    return [one for one in young if one.item.id in chosen], missing
+        chosen = {listed.item.id: listed for listed in _newest_of_each(young)}
+    return [listed for listed in young if listed.item.id in chosen], missing
 
 
-def _matching(found: list[Found], typed: str, names: tuple[str, ...]) -> Iterator[Found]:
-    by_id = [one for one in found if one.item.id == typed]
-    exact = [one for one in found if one.item.path in names]
+def _matching(items: list[ListedItem], typed: str, names: tuple[str, ...]) -> Iterator[ListedItem]:
+    by_id = [listed for listed in items if listed.item.id == typed]
+    exact = [listed for listed in items if listed.item.path in names]
     if by_id or exact:
         yield from by_id or exact[:1]
         return
     if _PATTERN.isdisjoint(typed):
         above = tuple(f"{name.rstrip('/')}/" for name in names)
-        yield from _newest_of_each(one for one in found if one.item.path.startswith(above))
+        yield from _newest_of_each(listed for listed in items if listed.item.path.startswith(above))
         return
     patterns = (typed, os.path.abspath(typed))
     yield from _newest_of_each(
-        one
-        for one in found
-        if any(fnmatch.fnmatchcase(one.item.path, pattern) for pattern in patterns)
-        or fnmatch.fnmatchcase(one.item.manifest.path, typed)
+        listed
+        for listed in items
+        if any(fnmatch.fnmatchcase(listed.item.path, pattern) for pattern in patterns)
+        or fnmatch.fnmatchcase(listed.item.manifest.path, typed)
     )
 
 
-def _newest_of_each(found: Iterable[Found]) -> Iterator[Found]:
+def _newest_of_each(items: Iterable[ListedItem]) -> Iterator[ListedItem]:
     paths: set[str] = set()
-    for one in found:
-        if one.item.path not in paths:
-            paths.add(one.item.path)
-            yield one
+    for listed in items:
+        if listed.item.path not in paths:
+            paths.add(listed.item.path)
+            yield listed
 
 
-def why_taken(one: Found) -> str:
+def why_not_restorable(listed: ListedItem) -> str:
     """Why an item could not be restored now; empty if it could."""
-    parent = os.path.dirname(one.item.path)
-    for part in one.item.manifest.parts:
-        if one.is_finished and not one.is_copy and os.path.lexists(f"{parent}/{part.name}"):
+    parent = os.path.dirname(listed.item.path)
+    for part in listed.item.manifest.parts:
+        if listed.is_finished and not listed.is_copy and os.path.lexists(f"{parent}/{part.name}"):
             return f"{part.name!r} exists again: move that away first"
     return ""
 
 
-def nothing_found(
+def nothing_found_error(
     missing: list[str], *, unread: bool = False, copies: Sequence[str] = ()
 ) -> CliError:
     """The error about arguments for which nothing is in the trash.
@@ -218,9 +218,9 @@ def nothing_found(
     where = "in what could be read of the trash" if unread else "in the trash"
     code = UNREACHABLE if unread else NOTHING
     if not missing:
-        return CliError(f"Nothing of that is {where}.", code)
+        return CliError(f"Nothing {where} matches.", code)
     verb = "is" if len(missing) == 1 else "are"
-    what = f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is."
+    message = f"{', '.join(missing)} {verb} not {where}; `checkpointd trash list` shows what is."
     for url in copies:
-        what += f" A copy is in {url}: `checkpointd docs replication` says how to bring it back."
-    return CliError(what, code)
+        message += f" A copy is in {url}: `checkpointd docs replication` says how to bring it back."
+    return CliError(message, code)

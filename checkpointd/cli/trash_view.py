@@ -43,7 +43,7 @@ def _until(row: dict[str, Any], now: float) -> str:
 def _note(row: dict[str, Any]) -> str:
     notes = []
     if row["restore"] != row["path"]:
-        notes.append(f"another one of that path: `checkpointd restore {row['restore']}`")
+        notes.append(f"an older item of that path: `checkpointd restore {row['restore']}`")
     if not row["configured"]:
         notes.append(f"no watch has this trash any more; it was that of {printable(row['watch'])}")
     if row["bucket"]:

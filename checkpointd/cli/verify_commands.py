@@ -119,10 +119,10 @@ def _exit_code(
     return next((code for code in _WORST_FIRST if code in codes), max(codes))
 
 
-def _print_error(path: str, what: str) -> None:
+def _print_error(path: str, message: str) -> None:
     from checkpointd.core.text import printable
 
-    print(f"{printable(path)}: {what}.", file=sys.stderr)
+    print(f"{printable(path)}: {message}.", file=sys.stderr)
 
 
 def _record(workspace: Workspace, targets: Any, view: Any) -> list[int]:
@@ -199,13 +199,13 @@ def run_until_signal(work: Any) -> Any:
     import asyncio
     import signal
 
-    async def guarded() -> Any:
+    async def cancelled_by_sigterm() -> Any:
         task = asyncio.ensure_future(work)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await task
 
     try:
-        return asyncio.run(guarded())
+        return asyncio.run(cancelled_by_sigterm())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
@@ -214,7 +214,7 @@ def inspect(
     context: typer.Context,
     path: PathArgument,
     ops: Annotated[
-        bool, typer.Option("--ops", help="Also the operations that the graphs of a SavedModel use.")
+        bool, typer.Option("--ops", help="List the operations that a SavedModel's graphs use, too.")
     ] = False,
     json: Json = False,
 ) -> int:
@@ -222,7 +222,7 @@ def inspect(
 
     Format, writer, tensors, dtypes, shapes, bytes, custom objects; of a SavedModel each graph with
     its tags, signatures, their methods, and functions. Loads nothing.
-    Exit code 1 if it is not whole, 2 if it is no checkpoint.
+    Exit code 1 if it is incomplete or damaged, 2 if it is no checkpoint.
     """
     from checkpointd.buckets import storage_of
     from checkpointd.cli.output import json_line

@@ -83,8 +83,8 @@ class View:
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task)
 
-    def _describe(self, path: str, what: str) -> None:
+    def _describe(self, path: str, detail: str) -> None:
         if self._progress is not None and self._task is not None:
             name = printable(os.path.basename(path))
             text = name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 1]}…"
-            self._progress.update(self._task, description=f"{text}  {what}")
+            self._progress.update(self._task, description=f"{text}  {detail}")

@@ -189,7 +189,9 @@ async def _verify(
         try:
             answer = await dispatcher.verify(request, lambda check: on_check(target, check))
         except not_copied as error:
-            return _judged(checkpoint, generation, failed("structure", "unreadable", str(error)))
+            return _from_first_check(
+                checkpoint, generation, failed("structure", "unreadable", str(error))
+            )
         if answer.end is not End.SUPERSEDED:
             break
         with contextlib.suppress(OSError):
@@ -206,37 +208,41 @@ def public_answer(checkpoint: Checkpoint, generation: Generation, answer: Answer
         return no_checkpoint(checkpoint.path, answer.message)
     if answer.end is End.INCOMPLETE:
         message = answer.message or "The save was never finished."
-        return _judged(checkpoint, generation, failed("structure", "truncated", message))
+        return _from_first_check(checkpoint, generation, failed("structure", "truncated", message))
     message = answer.message or "It was written over while it was read; verify it again."
-    public = _judged(checkpoint, generation, skipped("structure", message))
+    public = _from_first_check(checkpoint, generation, skipped("structure", message))
     return {**public, "verdict": str(Verdict.INCONCLUSIVE), "reason": "", "message": message}
 
 
 def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
     """The public object of something that is no checkpoint: it has no verdict."""
-    why = f"{message[:1].lower()}{message[1:].rstrip('.')}" if message else _what_it_is(path)
-    public = _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), skipped("structure", ""))
+    why = f"{message[:1].lower()}{message[1:].rstrip('.')}" if message else _description(path)
+    public = _from_first_check(
+        Checkpoint(path, Format.UNKNOWN), Generation(()), skipped("structure", "")
+    )
     return {**public, "verdict": None, "message": f"is no checkpoint: {why}.", "checks": []}
 
 
-def _what_it_is(path: str) -> str:
+def _description(path: str) -> str:
     """What a file that is no checkpoint is instead, as far as its beginning shows it."""
-    what = ""
+    description = ""
     with contextlib.suppress(OSError):
-        what = content.look(path, LOCAL).what if os.path.isfile(path) else ""
-    return f"it is {what}" if what else _NONE_KNOWN
+        description = content.of_file(path, LOCAL).description if os.path.isfile(path) else ""
+    return f"it is {description}" if description else _NONE_KNOWN
 
 
 def _unreadable(path: str, error: OSError) -> dict[str, Any]:
     denied = isinstance(error, PermissionError)
     cure = f" {cure_of_denial(os.fsdecode(error.filename or path))}" if denied else ""
     result = failed("structure", "unreadable", f"{error.strerror or error}.{cure}")
-    return _judged(Checkpoint(path, Format.UNKNOWN), Generation(()), result)
+    return _from_first_check(Checkpoint(path, Format.UNKNOWN), Generation(()), result)
 
 
-def _judged(checkpoint: Checkpoint, generation: Generation, first: CheckResult) -> dict[str, Any]:
+def _from_first_check(
+    checkpoint: Checkpoint, generation: Generation, first: CheckResult
+) -> dict[str, Any]:
     """A public object that rests on the first check alone."""
-    rest = (skipped(name, "Not run, because structure did not pass.") for name in CHECKS[1:])
+    not_run = (skipped(name, "Not run, because structure did not pass.") for name in CHECKS[1:])
     verdict = Verdict.INVALID if first.outcome.value == "fail" else Verdict.INCONCLUSIVE
     return {
         "path": checkpoint.path,
@@ -248,7 +254,7 @@ def _judged(checkpoint: Checkpoint, generation: Generation, first: CheckResult) 
         "reason": first.reason,
         "message": first.message,
         "shown": [],
-        "checks": [to_json(check) for check in (first, *rest)],
+        "checks": [to_json(check) for check in (first, *not_run)],
         "duration_seconds": 0.0,
         "environment": {},
     }

@@ -52,7 +52,7 @@ def wait(
     """Block until a checkpoint's present content has a verdict.
 
     Exit codes: 0 valid, 1 invalid, 3 inconclusive, 4 no verdict in time, 69 no daemon is running
-    to verify it or the ledger cannot be read. With --all 0 says that each has a verdict.
+    to verify it or the ledger cannot be read. With --all, 0 means that each has a verdict.
     """
     limit = seconds("--timeout", timeout)
     workspace = workspace_of(context)

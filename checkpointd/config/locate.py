@@ -78,7 +78,7 @@ def unnamed_state_dir() -> Path:
 
     Those are the one of a service that runs, the one of the system's service, and the user's own.
     Where nobody has kept a state yet it is the user's own; where there is a service whose state
-    this user may not use, it is that of the service, so that the missing right is reported.
+    this user may not use, it is that of the service, so that the missing permission is reported.
     """
     service = running_service()
     places = [service.state_dir] if service is not None else []

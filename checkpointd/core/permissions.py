@@ -1,4 +1,4 @@
-"""Which right is missing where access was denied, and how to get it; accounts by their names."""
+"""Which permission is missing where access was denied, how to get it, and names of accounts."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def is_sticky_for(directory: os.stat_result, uid: int) -> bool:
 
 
 def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
-    """Say what gives this process a right that it was denied, in one sentence.
+    """Return one sentence on how to get access that this process was denied.
 
-    The first directory of the path that may not be entered decides, else the path itself.
+    It is about the first directory of the path that may not be entered, else the path itself.
 
     Args:
         path: what could not be used.
-        need: the right that was needed, as for `os.access`.
+        need: the access that was needed, as for `os.access`.
     """
     found = denying_part(os.path.abspath(path), need)
     if found is None:
@@ -82,7 +82,7 @@ def _lacks(mode: int, need: int) -> bool:
 
 
 class DenyingPart(NamedTuple):
-    """The part of a path that denies a right, its status, and the right that it denies."""
+    """The part of a path that denies access, its status, and the access that it denies."""
 
     path: str
     status: os.stat_result
@@ -90,15 +90,15 @@ class DenyingPart(NamedTuple):
 
 
 def denying_part(path: str, need: int = MAY_READ) -> DenyingPart | None:
-    """The first part of an absolute path that denies the right; None if none is found to."""
+    """The first part of an absolute path that denies the access; None if no such part is found."""
     parts = path.split("/")
     above = ["/".join(parts[:end]) or "/" for end in range(1, len(parts))]
-    for part, right in [*((directory, MAY_ENTER) for directory in above), (path, need)]:
+    for part, access in [*((directory, MAY_ENTER) for directory in above), (path, need)]:
         try:
             status = os.stat(part)
         except OSError:
             return None
-        wanted = right | MAY_ENTER if stat.S_ISDIR(status.st_mode) else right
+        wanted = access | MAY_ENTER if stat.S_ISDIR(status.st_mode) else access
         if not os.access(part, wanted, effective_ids=True):
             return DenyingPart(part, status, wanted)
     return None

@@ -17,7 +17,7 @@ _NAME = "lock"
 
 
 class StateLock:
-    """The exclusive right to change a state directory; also a context manager."""
+    """The exclusive lock for changing a state directory; also a context manager."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / _NAME

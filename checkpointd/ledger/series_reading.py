@@ -1,7 +1,7 @@
 """The queries about whole series: each at a glance, and the history of one.
 
 No clock is believed that is ahead: a save counts as no later than it was seen or verified, and
-what was seen in the future, before a clock was put right, as older than everything else.
+what was seen in the future, before a clock was corrected, as older than everything else.
 
 `+state` keeps SQLite from using the index of states: most checkpoints of a watch are valid.
 """

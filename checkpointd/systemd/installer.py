@@ -89,7 +89,7 @@ def _named(
     if problems and place is layout.HOST:
         done.notes.append(
             "What the service cannot read stays unverified: run it as the training job's user with "
-            "`checkpointd systemd install --user NAME`, or give it the right with setfacl."
+            "`checkpointd systemd install --user NAME`, or grant it access with setfacl."
         )
     return named
 

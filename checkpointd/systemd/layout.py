@@ -62,7 +62,7 @@ def for_user(name: str) -> Layout:
 
 
 def own(config_home: str, state_home: str) -> Layout:
-    """The service of a user's own systemd, which needs no rights of root.
+    """The service of a user's own systemd, which needs no root.
 
     Args:
         config_home: `~/.config`, or what takes its place.

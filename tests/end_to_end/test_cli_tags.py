@@ -32,7 +32,7 @@ def test_tags_without_a_daemon(tmp_path: Path) -> None:
     assert "No checkpoint of the watch is tagged 'paper', which keep_tags names." in shown
     assert "checkpointd tag PATH TAG" in shown
     assert all(path.exists() for path in paths)
-    assert "is not tagged paper; it carries papr, prod" in world.run(
+    assert "is not tagged paper; its tags are papr, prod" in world.run(
         "untag", str(paths[1]), "paper", code=4
     )
     world.run("untag", str(paths[1]), "papr")
@@ -48,7 +48,7 @@ def test_tags_without_a_daemon(tmp_path: Path) -> None:
     assert (first["path"], first["tag"], first["exists"]) == (str(paths[0]), "prod", True)
     untagged = json.loads(world.run("untag", str(paths[1]), "--json"))
     assert untagged == {"path": str(paths[1]), "tags": ["paper", "prod"], "tagged": False}
-    assert "carries no tag" in world.run("untag", str(paths[1]), code=4)
+    assert "has no tags" in world.run("untag", str(paths[1]), code=4)
     assert "a tag has no spaces" in world.run("tag", str(paths[0]), "two words", code=2)
 
 

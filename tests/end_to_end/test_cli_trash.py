@@ -65,7 +65,7 @@ def test_an_older_one_of_a_path_is_restored_by_what_the_list_names(world: World)
     newer, older = [row for row in _rows(world, "trash", "list") if "epoch_1." in row["path"]]
     assert (newer["restore"], older["restore"]) == (newer["path"], older["item"])
     listed = " ".join(world.run("trash", "list").split())
-    assert f"another one of that path: `checkpointd restore {older['item']}`" in listed
+    assert f"an older item of that path: `checkpointd restore {older['item']}`" in listed
     world.run("restore", older["item"])
     assert [row["item"] for row in _rows(world, "trash", "list") if "epoch_1." in row["path"]] == [
         newer["item"]
@@ -107,7 +107,7 @@ def test_what_was_pruned_lately_is_restored(world: World) -> None:
     assert len(_on_disk(world)) == 3
     assert "Name what to restore" in world.run("restore", code=2)
     _forget_clock(world)
-    assert "Nothing of that is in the trash" in world.run("restore", "--since", "1h", code=4)
+    assert "Nothing in the trash matches" in world.run("restore", "--since", "1h", code=4)
 
 
 def _forget_clock(world: World) -> None:

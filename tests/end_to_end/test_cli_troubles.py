@@ -101,7 +101,7 @@ def test_checkpoints_that_may_not_be_looked_at_are_not_called_missing() -> None:
             assert "Permission denied. Only root may: use sudo." in done.stderr
         done = as_stranger("--config", str(world.config), "show", str(path), home=home)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "what is on disk could not be looked at" in done.stdout
+        assert "what is on disk could not be checked" in done.stdout
 
 
 @needs_root

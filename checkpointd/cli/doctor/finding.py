@@ -20,7 +20,7 @@ class Level(StrEnum):
     """It could not be found out; the cure says how it can be."""
 
     WARNING = "warning"
-    """Everything works, and somebody should look at this."""
+    """Everything works, but somebody should look at this."""
 
     PROBLEM = "problem"
     """Something does not work."""

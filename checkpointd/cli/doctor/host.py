@@ -51,10 +51,10 @@ class Host:
     @property
     def needs_sudo(self) -> str:
         """The cure where only root can find out what the service may do."""
-        return f"Run it with sudo: {self.account.name}'s rights cannot be tried otherwise."
+        return f"Run it with sudo: what {self.account.name} may do cannot be tested otherwise."
 
 
-def look_at(workspace: Workspace) -> Host:
+def inspect_host(workspace: Workspace) -> Host:
     """Collect what the checks look at; every error becomes a part of the result."""
     from checkpointd.cli.client import Client
     from checkpointd.cli.errors import CliError

@@ -110,11 +110,11 @@ def sandbox(host: Host) -> Iterator[Finding]:
     try:
         version = landlock.version(machine)
     except landlock.LandlockError as error:
-        modules = _text(_LSM)
+        modules = _text_of(_LSM)
         active = f" The security modules are {modules}." if modules else ""
         yield problem(f"Without Landlock nothing is loaded: {error}.{active}", cure)
         return
-    state = _tried()
+    state = _sandbox_state()
     if state is None:
         yield warning(
             "The sandbox could not be tried: no directory for temporary files can be written.",
@@ -127,7 +127,7 @@ def sandbox(host: Host) -> Iterator[Finding]:
         yield ok(f"Landlock version {version}, seccomp, self-test passed")
 
 
-def _tried() -> SandboxState | None:
+def _sandbox_state() -> SandboxState | None:
     """The state of a sandbox that was entered once; None where that could not be tried."""
     from checkpointd.core.decode import DecodeError
     from checkpointd.worker.protocol import decode_sandbox_state
@@ -140,7 +140,7 @@ def _tried() -> SandboxState | None:
         return None
 
 
-def _text(path: Path) -> str:
+def _text_of(path: Path) -> str:
     try:
         return path.read_text("utf-8", "replace").strip()
     except OSError:
@@ -164,7 +164,7 @@ def clock(host: Host) -> Iterator[Finding]:
     state = _clock_state()
     if state == _UNSYNCHRONISED:
         yield warning(
-            "The kernel does not know its clock to be synchronised.",
+            "The kernel reports that its clock is not synchronised.",
             "`timedatectl` shows more; in a container or a virtual machine the host may do it.",
         )
     elif is_fine:

@@ -41,7 +41,7 @@ def interpreters(host: Host) -> Iterator[Finding]:
     named = {str(w.verify.python): w.name for w in watches if w.verify.python}
     own = any(not w.verify.python for w in watches) or not watches
     if not host.account.can_be_tried:
-        yield unknown("No program can be tried as the service.", host.needs_sudo)
+        yield unknown("No program can be run as the service's user.", host.needs_sudo)
         return
     for python, name in [*([(sys.executable, "")] if own else ()), *named.items()]:
         where = f"{name}: {python}" if name else python
@@ -53,7 +53,7 @@ def interpreters(host: Host) -> Iterator[Finding]:
 
 
 def _import(host: Host, python: str, where: str) -> Finding:
-    """Import what loads checkpoints, with the rights of the service."""
+    """Import what loads checkpoints, as the user that the service runs as."""
     passed = (*_PASSED, "PYTHONPATH") if python == sys.executable else _PASSED
     kept = {name: os.environ[name] for name in passed if name in os.environ}
     quiet = {

@@ -189,8 +189,10 @@ def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
             f"`sudo chmod -t {path}`, or run the daemon as the job's user.",
         )
     if not os.path.isdir(path):
-        what = "is no directory" if os.path.lexists(path) else "does not exist; it is waited for"
-        yield warning(f"{name}: {path} {what}.", "Correct `path`, or create or mount it.")
+        condition = (
+            "is no directory" if os.path.lexists(path) else "does not exist; it is waited for"
+        )
+        yield warning(f"{name}: {path} {condition}.", "Correct `path`, or create or mount it.")
         return
     denied = run_as(host.account, lambda: _first_unreadable(path))
     if denied:
@@ -272,19 +274,19 @@ def disk(host: Host) -> Iterator[Finding]:
         path = places[names[0]]
         usage = os.statvfs(path)
         free, total = usage.f_bavail * usage.f_frsize, usage.f_blocks * usage.f_frsize
-        what = f"{', '.join(names)}: {size(free)} of {size(total)} free at {path}"
+        summary = f"{', '.join(names)}: {size(free)} of {size(total)} free at {path}"
         cure = (
             "Free some space; `checkpointd prune` and `checkpointd trash empty` show what can go."
         )
         if free < min(_LOW_BYTES, total // _LOW_SHARE):
-            yield problem(f"{what}.", cure)
+            yield problem(f"{summary}.", cure)
         elif free < total // _LOW_SHARE:
-            yield warning(f"{what}.", cure)
+            yield warning(f"{summary}.", cure)
         elif usage.f_files and usage.f_favail < min(_LOW_FILES, usage.f_files // _LOW_SHARE):
             message = f"{', '.join(names)}: {usage.f_favail:,} more files fit at {path}."
             yield problem(message, "Remove files, or make a file system with more inodes.")
         else:
-            yield ok(what)
+            yield ok(summary)
     if not seen:
         yield unknown(
             "Neither the state nor a root is there yet.", "See `state` and `roots` above."

@@ -14,7 +14,7 @@ from checkpointd.cli.doctor.finding import HostCheck
 CHECKS = (
     HostCheck(
         "config",
-        "the config can be read, is right, and is the one that runs; what it names is there",
+        "the config can be read, is valid and is the one in use; what it names exists",
         service_checks.config,
     ),
     HostCheck(
@@ -42,7 +42,7 @@ CHECKS = (
     ),
     HostCheck(
         "trash",
-        "what is pruned can be moved into the trash: same file system, right to write",
+        "what is pruned can be moved into the trash: same file system, and writable",
         storage_checks.trash,
     ),
     HostCheck("disk", "free bytes and files for the state and each root", storage_checks.disk),

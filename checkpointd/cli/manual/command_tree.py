@@ -36,27 +36,35 @@ def command_tree(command: Any, name: str = "checkpointd") -> Iterator[Command]:
         name: how it is called.
     """
     below: dict[str, Any] = getattr(command, "commands", {})
-    own = [one for one in command.params if not one.hidden]
-    if own or not below:
-        arguments = [_argument(one) for one in own if one.param_type_name == "argument"]
-        options = ["[OPTIONS]"] if len(own) > len(arguments) else []
+    visible = [parameter for parameter in command.params if not parameter.hidden]
+    if visible or not below:
+        arguments = [
+            _argument(parameter) for parameter in visible if parameter.param_type_name == "argument"
+        ]
+        options = ["[OPTIONS]"] if len(visible) > len(arguments) else []
         usage = " ".join([name, *options, *arguments, *(["COMMAND"] if below else [])])
         help_ = inspect.cleandoc(command.help or "")
-        yield Command(name, usage, help_, tuple(_parameter(one) for one in own))
+        yield Command(name, usage, help_, tuple(_parameter(parameter) for parameter in visible))
     for word, inner in below.items():
         yield from command_tree(inner, f"{name} {word}")
 
 
-def _argument(one: Any) -> str:
-    name = str(one.metavar or one.name.upper()).strip("[]") + ("..." if one.nargs < 0 else "")
-    return name if one.required else f"[{name}]"
+def _argument(parameter: Any) -> str:
+    name = str(parameter.metavar or parameter.name.upper()).strip("[]") + (
+        "..." if parameter.nargs < 0 else ""
+    )
+    return name if parameter.required else f"[{name}]"
 
 
-def _parameter(one: Any) -> Parameter:
-    text = str(one.help or "")
-    if one.param_type_name == "argument":
-        return Parameter(_argument(one), text)
-    names = ", ".join(sorted(one.opts, key=len))
-    value = "" if one.is_flag else f" {one.metavar or one.name.upper()}"
-    default = f" Default: {one.default}." if isinstance(one.default, str) and one.default else ""
+def _parameter(parameter: Any) -> Parameter:
+    text = str(parameter.help or "")
+    if parameter.param_type_name == "argument":
+        return Parameter(_argument(parameter), text)
+    names = ", ".join(sorted(parameter.opts, key=len))
+    value = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+    default = (
+        f" Default: {parameter.default}."
+        if isinstance(parameter.default, str) and parameter.default
+        else ""
+    )
     return Parameter(f"{names}{value}", f"{text}{default}")

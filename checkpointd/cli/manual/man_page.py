@@ -47,14 +47,14 @@ def _lines(program: Command, *commands: Command) -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield from _paragraphs(program.help)
     yield ".SH OPTIONS"
-    for one in program.parameters:
-        yield from _item(one.usage, one.help)
+    for parameter in program.parameters:
+        yield from _item(parameter.usage, parameter.help)
     yield ".SH COMMANDS"
     for command in commands:
         yield f".SS {_escaped(command.usage.removeprefix('checkpointd '))}"
         yield from _paragraphs(command.help)
-        for one in command.parameters:
-            yield from _item(one.usage, one.help)
+        for parameter in command.parameters:
+            yield from _item(parameter.usage, parameter.help)
     yield ".SH EXIT STATUS"
     for code, text in EXIT_CODES.items():
         yield from _item(str(code), text)

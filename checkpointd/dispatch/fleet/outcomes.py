@@ -83,7 +83,7 @@ def judge(
 def depends_on_host(answer: Answer) -> bool:
     """Whether another host may come to a verdict where this one did not.
 
-    It may have the package that is missing here, more memory, or the right to read. A time-out is
+    It may have the package that is missing here, more memory, or permission to read. A time-out is
     none of these: it would last as long again.
     """
     report = answer.report

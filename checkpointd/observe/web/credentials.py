@@ -134,9 +134,7 @@ def _read(path: Path, *, secret: bool) -> bytes:
         if error.errno == errno.ENOENT:
             raise ValueError("does not exist") from None
         cure = (
-            f"; give the user {user_name(os.geteuid())} the right to"
-            if error.errno == errno.EACCES
-            else ""
+            f"; allow the user {user_name(os.geteuid())} to" if error.errno == errno.EACCES else ""
         )
         raise ValueError(f"cannot be read: {error.strerror}{cure}") from None
     try:

@@ -29,7 +29,7 @@ BUCKET_HOLDS = {
     ),
     NO_UNDO: "Enable versioning or soft delete for the bucket; nothing is removed until then.",
     STORE_NOT_ASKED: (
-        "See `checkpointd docs buckets` for the rights that the credentials need; it is asked "
+        "See `checkpointd docs buckets` for the permissions that the credentials need; it is asked "
         "again in the next round."
     ),
 }

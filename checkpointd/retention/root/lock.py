@@ -23,7 +23,7 @@ _READ_BYTES = 4096
 
 
 class RootLock:
-    """The exclusive right to remove checkpoints below a root; it may be taken again and again.
+    """The exclusive lock for removing checkpoints below a root; it may be taken repeatedly.
 
     Args:
         root: the watched root, absolute.

@@ -36,7 +36,7 @@ def test_an_account_is_really_taken_on() -> None:
     def fails() -> None:
         raise SystemExit
 
-    with pytest.raises(OSError, match="nothing could be tried"):
+    with pytest.raises(OSError, match="nothing could be tested"):
         run_as(account, fails)
 
 

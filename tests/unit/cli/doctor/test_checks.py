@@ -13,7 +13,7 @@ import pytest
 
 from checkpointd.cli.doctor import kernel_checks, program_checks, service_checks, storage_checks
 from checkpointd.cli.doctor.finding import Level
-from checkpointd.cli.doctor.host import Host, look_at
+from checkpointd.cli.doctor.host import Host, inspect_host
 from checkpointd.cli.doctor.table import CHECKS
 from checkpointd.cli.service_account import own_account
 from checkpointd.cli.workspace import Workspace
@@ -57,7 +57,7 @@ def make(tmp_path: Path) -> Callable[..., Host]:
 
 def test_every_check_finds_something_on_a_host_without_anything(tmp_path: Path) -> None:
     """No config and no daemon are findings with a cure, and no check fails."""
-    host = look_at(Workspace(tmp_path / "config.toml"))
+    host = inspect_host(Workspace(tmp_path / "config.toml"))
     for check in CHECKS:
         if check.name == "interpreters":  # imports TensorFlow; tried in the end-to-end tests
             continue
