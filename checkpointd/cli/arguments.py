@@ -1,4 +1,4 @@
-"""What a command line needs, found out before it is parsed: that takes long with all commands.
+"""Which modules a command line needs, decided before it is parsed: importing all is slow.
 
 Whatever is not clear at a glance is left to the parser, which knows them all.
 """
@@ -51,7 +51,7 @@ def modules_for(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def is_run(arguments: Sequence[str]) -> bool:
-    """Whether this is clearly the daemon: `run`, which takes nothing, after a config or none."""
+    """Whether the command line certainly starts the daemon: `run`, with at most `--config`."""
     return _split(arguments)[1] == ["run"]
 
 

@@ -58,7 +58,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Client:
-    """The daemon of one state directory."""
+    """A client of the daemon that has one state directory."""
 
     def __init__(self, state_dir: Path) -> None:
         self._path = os.fspath(state_dir / "control.sock")
@@ -123,7 +123,7 @@ class Client:
 
 
 def _denied(path: str, *, changes: bool) -> DeniedError:
-    """The error about a socket that this user may not use; who may change is not in a group."""
+    """The error about a socket that this user may not use; the group may never make `changes`."""
     cure = cure_of_denial(path, MAY_CONNECT)
     if changes:
         with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def _denied(path: str, *, changes: bool) -> DeniedError:
 
 
 def _refuse_stranger(sock: socket.socket, path: str) -> None:
-    """Believe only root, ourselves, or whom the state directory belongs to.
+    """Trust only root, our own user, or the owner of the state directory.
 
     Raises:
         CliError: another user has put a socket there.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from checkpointd.cli.daemon_start import start_daemon, wrong_if_unreadable
+from checkpointd.cli.daemon_start import config_error_if_unreadable, start_daemon
 from checkpointd.cli.errors import CONFIG, INVALID, OK, CliError
 from checkpointd.cli.options import Json
 from checkpointd.cli.workspace import workspace_of
@@ -32,7 +32,7 @@ def worker(context: typer.Context) -> int:
     """
     from checkpointd.daemon.fleet_worker import run_worker
 
-    with wrong_if_unreadable():
+    with config_error_if_unreadable():
         return run_worker(workspace_of(context).config_path)
 
 

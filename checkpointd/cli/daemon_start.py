@@ -1,4 +1,4 @@
-"""Starts the daemon in this process; without the parser, which would stay in memory beside it."""
+"""Starts the daemon in this process, without the parser, which would stay in its memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def start_daemon(config: Path | None) -> int:
 
     with paused_collector():
         from checkpointd.daemon.main import run
-    with wrong_if_unreadable():
+    with config_error_if_unreadable():
         return run(Workspace(config).config_path)
 
 
 @contextlib.contextmanager
-def wrong_if_unreadable() -> Iterator[None]:
-    """A service that may not read its config is not started again: it would fail the same way."""
+def config_error_if_unreadable() -> Iterator[None]:
+    """Make an unreadable config a config error: systemd restarts nothing that exits with 78."""
     from checkpointd.config import ConfigDeniedError
 
     try:

@@ -63,7 +63,7 @@ def doctor(
 
 
 def _findings(check: "HostCheck", host: "Host") -> "Iterator[Finding]":
-    """What a check finds; that it could not be done is a finding, too."""
+    """What a check finds; if it could not be carried out, that is a finding as well."""
     from checkpointd.cli.doctor.finding import unknown
 
     try:

@@ -1,4 +1,4 @@
-"""Runs a command, and turns every way in which it can end into an exit code and one sentence."""
+"""Runs a command, and turns each way in which it can end into an exit code and one sentence."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _invoke(arguments: Sequence[str]) -> Any:
 
 
 def _drop_output() -> None:
-    """Discard what is left: the reader is gone, and Python would complain when it exits."""
+    """Discard buffered output: its reader is gone, and Python would report an error at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -114,7 +114,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _report_unexpected(error: Exception) -> int:
-    """Report what no command has caught: a ledger or a file that cannot be used, or our fault."""
+    """Report an error that no command has caught: an unusable ledger or file, or a bug."""
     from checkpointd.core.permissions import cure_of_denial
     from checkpointd.ledger import LedgerError
 

@@ -1,6 +1,6 @@
-"""What a config names: roots, interpreters, code, hooks, keys; whether it is there and can be used.
+"""Checks whether what a config names exists and is usable: roots, interpreters, code, hooks, keys.
 
-The daemon starts without most of it, so most of what is found here is a warning.
+The daemon starts without most of it, so most findings are warnings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def check_named_files(path: Path, config: Config, account: Account | None = None) -> list[Problem]:
-    """Check everything that a config names, as far as it can be seen without running it.
+    """Check everything that a config names, as far as possible without running it.
 
     Args:
         path: of the config.
@@ -179,7 +179,7 @@ def _own_directories() -> list[str]:
 
 
 def _has_module(directory: str, module: str) -> bool:
-    """Whether a directory holds the first package of a module, and in it the whole of it."""
+    """Whether a directory holds a module, with all packages that its dotted name contains."""
     path = os.path.join(directory, *module.split("."))
     if os.path.isdir(path) or os.path.isfile(f"{path}.py"):
         return True

@@ -113,7 +113,7 @@ def apply_here(
 
 
 def accept_here(ledger: Ledger, watches: tuple[WatchSettings, ...]) -> None:
-    """Have pruning go on with what the ledger knows now; while no daemon is running.
+    """Accept the ledger as it is now, so that pruning continues; while no daemon is running.
 
     Raises:
         CliError: a root cannot be read.

@@ -95,13 +95,13 @@ def print_text(out: Console, text: str | Text, indent: int = 0) -> None:
 
 
 def when(moment: float) -> str:
-    """A moment, in seconds since the epoch, in the reader's own time zone, and how long ago."""
+    """A time (seconds since the epoch) in the reader's time zone, and how long ago that was."""
     local = dt.datetime.fromtimestamp(moment, dt.UTC).astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S %z}, {ago(moment, time.time())}"
 
 
 def merged_holds(holds: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Holds as series, cause and what to do; those with the same cause as one."""
+    """Holds as (series, message, cure); those with the same message and cure are merged."""
     series: dict[tuple[str, str], list[str]] = {}
     for label, why, cure in holds:
         series.setdefault((why, cure), []).append(label)

@@ -1,4 +1,4 @@
-"""What the policies of a config file would remove, from the ledger that is there."""
+"""What the policies of a config file would remove, by the existing ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_SECONDS = 10.0
 
 
 def previews(config: Config) -> list[tuple[str, str]]:
-    """Each watch of which checkpoints are known, and a sentence about what it would remove.
+    """Each watch with known checkpoints, and a sentence about what it would remove.
 
     A disk that does not answer is not waited for.
     """

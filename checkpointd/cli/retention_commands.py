@@ -65,7 +65,7 @@ def prune(
 def _outcomes(
     workspace: Workspace, watch: str | None, *, apply: bool, force: bool
 ) -> list[dict[str, Any]]:
-    """What the daemon answers; without one, what comes of it here."""
+    """What the daemon answers; without a daemon, the outcome of planning in this process."""
     from checkpointd.cli.client import Client, NoDaemonError
     from checkpointd.cli.offline_retention import apply_here, chosen, plan_here
     from checkpointd.core.text import printable

@@ -132,7 +132,7 @@ def _bad(status: DaemonStatus) -> str:
 
 
 def _quiet(series: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What there is to say of the series that have stopped saving."""
+    """A line for each series that has stopped saving."""
     quiet = [row for row in series if row.get("is_quiet") and row.get("newest")]
     lines = [
         printable(
@@ -201,7 +201,7 @@ def _watch(out: Console, watch: WatchStatus) -> None:
 
 
 def _copies(replication: ReplicationStatus) -> Text:
-    """How far the copies in a bucket are."""
+    """How many checkpoints still wait for their copy in a bucket."""
     from rich.text import Text
 
     to = printable(replication.to)

@@ -1,6 +1,6 @@
 """Where checkpoints were moved to: the trashes of the config, and those that the ledger knows.
 
-Whoever has just broken the config needs them most, so that the ledger is enough.
+The ledger alone is enough, because they are needed most when the config has just been broken.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _of(watch: WatchSettings, before: TrashTtl | None) -> Holding:
 
 
 def _without_config(known: _Known, roots: dict[str, str]) -> list[Holding]:
-    """Nobody knows which of them are former ones, or what the policy is going to be."""
+    """Without a config it is unknown which trashes are still in use, and what policy applies."""
     from checkpointd.retention.trash import TrashPlace, trash_place
 
     holdings = [

@@ -1,4 +1,4 @@
-"""What is in the trash of every watch, configured or not, and which of it a command line means."""
+"""Lists the trash of every watch, configured or not, and selects what a command line names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ListedItem:
 
     @property
     def rank(self) -> int:
-        """Which of several from one path is meant first; see `is_copy_wanted`."""
+        """The order of preference among items of one path, lowest first; see `is_copy_wanted`."""
         from checkpointd.retention.vault.choice import was_valid
 
         return 1 if self.is_copy else 0 if was_valid(self.item) else 2
@@ -144,7 +144,7 @@ def select(
     arguments: Iterable[tuple[str, tuple[str, ...]]],
     since: float | None,
 ) -> tuple[list[ListedItem], list[str]]:
-    """Choose what a command line means; of several from one path the newest.
+    """Select the items that a command line names; the newest of several from one path.
 
     Args:
         items: newest first.

@@ -1,4 +1,4 @@
-"""Prints a verdict: one line that is understood without the manual, or the whole report.
+"""Prints a verdict: one line that can be understood without the manual, or the whole report.
 
 Everything is taken from the public object of a report (`verify --json`), so that it is the same
 whether it comes from this process, from the daemon, or from the ledger.

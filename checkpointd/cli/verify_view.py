@@ -1,4 +1,4 @@
-"""What `verify` prints as it goes: a bar on a terminal, a line for each verdict, or JSON."""
+"""What `verify` prints while it runs: a progress bar on a terminal, a line a verdict, or JSON."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
 
 
 def _find_again(path: str, watch: WatchSettings | None, config: Config | None) -> list[Target]:
-    """What was found from above its watch, with the settings and the names that it has there."""
+    """Find a checkpoint again from its own watch, with that watch's settings and names."""
     try:
         return _find(path, watch, config)
     except OSError as error:
@@ -224,7 +224,7 @@ def no_checkpoint(path: str, message: str = "") -> dict[str, Any]:
 
 
 def _description(path: str) -> str:
-    """What a file that is no checkpoint is instead, as far as its beginning shows it."""
+    """What a file that is no checkpoint seems to be, judging by its first bytes."""
     description = ""
     with contextlib.suppress(OSError):
         description = content.of_file(path, LOCAL).description if os.path.isfile(path) else ""
@@ -241,7 +241,7 @@ def _unreadable(path: str, error: OSError) -> dict[str, Any]:
 def _from_first_check(
     checkpoint: Checkpoint, generation: Generation, first: CheckResult
 ) -> dict[str, Any]:
-    """A public object that rests on the first check alone."""
+    """The public object of a report of which only the first check has run."""
     not_run = (skipped(name, "Not run, because structure did not pass.") for name in CHECKS[1:])
     verdict = Verdict.INVALID if first.outcome.value == "fail" else Verdict.INCONCLUSIVE
     return {

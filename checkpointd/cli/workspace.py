@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The config that was asked for; everything else is looked up when a command needs it."""
+    """The selected config; everything else is looked up when a command needs it."""
 
     option: Path | None
 
@@ -66,7 +66,7 @@ class Workspace:
             raise DeniedError(error.message, error.cure) from None
 
     def config_or_none(self) -> Config | None:
-        """The config for a command that can do without: unless it was named, it need not be right.
+        """The config for a command that can work without: unless it was named, it may be invalid.
 
         Raises:
             ConfigError: it was named, and is wrong or not there.
@@ -106,7 +106,7 @@ class Workspace:
         return self.remains().state_dir
 
     def remains(self) -> Locations:
-        """As `locations`; if there is no config to be read, only the default state directory.
+        """As `locations`; where no config can be read, only the default state directory.
 
         For what must work when somebody has just broken the config or removed it.
 

@@ -36,10 +36,10 @@ class ActiveConfig:
     loaded_at: float = field(default_factory=time.time)
 
     def problems(self) -> list[str]:
-        """Return what is probably not what was meant."""
+        """Return warnings about settings that are valid but probably a mistake."""
         return [f"{key_of(loc)}: {message}" for loc, message in advice(self.config)]
 
     def log_problems(self) -> None:
-        """Log what is probably not what was meant."""
+        """Log warnings about settings that are valid but probably a mistake."""
         for problem in self.problems():
             log.warning("the config has a warning", warning=problem)

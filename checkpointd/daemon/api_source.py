@@ -40,14 +40,14 @@ class ApiSource:
 
     async def series_detail(self, identity: str) -> SeriesDetail | None:
         """One series, and its last saves that have a verdict."""
-        found = next((one for one in self.series() if one.id == identity), None)
-        if found is None:
+        status = next((one for one in self.series() if one.id == identity), None)
+        if status is None:
             return None
         reports = await self._ledger(
-            Ledger.series_reports, found.watch, found.series, limit=MAX_POINTS
+            Ledger.series_reports, status.watch, status.series, limit=MAX_POINTS
         )
         points = tuple(SeriesPoint.of(number, report) for number, report in reversed(reports))
-        return SeriesDetail(found, points)
+        return SeriesDetail(status, points)
 
     async def checkpoints(
         self, *, watch: str | None, series: str | None, state: str | None, limit: int

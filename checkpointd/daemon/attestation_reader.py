@@ -24,7 +24,7 @@ _MOST_KEPT = 1000
 
 
 class AttestationReader:
-    """Takes the digests that a statement is about, in sandboxed children.
+    """Computes the digests for statements, in sandboxed children.
 
     Args:
         dispatcher: reads what is on this host.
@@ -37,14 +37,14 @@ class AttestationReader:
         self._of_copies: dict[str, tuple[str, dict[str, Any]]] = {}
 
     async def digest(self, entry: Entry) -> dict[str, Any]:
-        """Read what an entry is about; see `LocalDispatcher.digest`."""
+        """Compute the digests of an entry's files; see `LocalDispatcher.digest`."""
         checkpoint, generation = entry.checkpoint, entry.generation
         request = Request(checkpoint, generation, VerifySettings())
         if not is_url(checkpoint.path):
             return await self._dispatcher.digest(request)
-        key, found = self._of_copies.pop(checkpoint.path, ("", {}))
+        key, digests = self._of_copies.pop(checkpoint.path, ("", {}))
         if key == generation.key:
-            return found
+            return digests
         try:
             async with self._staging.copied(request) as copy:
                 return await self._dispatcher.digest(copy)
@@ -60,9 +60,9 @@ class AttestationReader:
             request: for what is in the bucket.
             copy: for what is on this host.
         """
-        found = await self._dispatcher.digest(copy)
-        if found.get("end") == str(End.DONE):
-            self._of_copies[request.checkpoint.path] = (request.generation.key, found)
+        digests = await self._dispatcher.digest(copy)
+        if digests.get("end") == str(End.DONE):
+            self._of_copies[request.checkpoint.path] = (request.generation.key, digests)
         while len(self._of_copies) > _MOST_KEPT:
             del self._of_copies[next(iter(self._of_copies))]
 

@@ -94,7 +94,7 @@ class AttestationRunner:
             await self._reader.read_copy(request, copy)
 
     async def close(self) -> None:
-        """Attest no more, and end the processes that read; what was attested stays."""
+        """Stop attesting, and end the processes that read; existing attestations stay."""
         await self._stop()
         await self._reader.close()
 
@@ -131,26 +131,26 @@ class AttestationRunner:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _attest(self, watch: _WatchAttester, entry: Entry) -> None:
-        """Attest one verdict, if its content is still there; otherwise the next one follows."""
+        """Attest one verdict if its content still exists; else its next verdict is attested."""
         async with self._one:
-            found = await self._reader.digest(entry)
+            digests = await self._reader.digest(entry)
         path = entry.checkpoint.path
-        if found.get("error"):
-            log.warning("not attested, tried again", path=path, error=found["error"])
-        elif found.get("end") == str(End.DONE):
+        if digests.get("error"):
+            log.warning("not attested, tried again", path=path, error=digests["error"])
+        elif digests.get("end") == str(End.DONE):
             try:
                 report = await self._ledger(Ledger.report_of, entry)
             except LedgerError as error:
                 log.warning("not attested, tried again", path=path, error=str(error))
                 return
-            if report is None or found.get("digest") != report.facts.digest:
+            if report is None or digests.get("digest") != report.facts.digest:
                 log.warning("not attested: its bytes are not those that were verified", path=path)
                 return
-            await watch.disk(watch.writer.write, entry, report, found, watch.key_file)
+            await watch.disk(watch.writer.write, entry, report, digests, watch.key_file)
             log.info("attested", watch=watch.name, path=path)
 
     def _note_problem(self, name: str, why: str) -> None:
-        """Keep what could not be attested, and log it once each time it changes."""
+        """Keep the error among the problems, and log it each time that it changes."""
         problem = f"Watch {name}: {why.rstrip('.')}."
         if self.problems.get(name) != problem:
             log.error("cannot be attested", watch=name, error=problem)

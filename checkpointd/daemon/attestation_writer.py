@@ -31,7 +31,7 @@ VERIFIER = f"pkg:pypi/checkpointd@{__version__}"
 
 
 def subject_name(path: str, generation: Generation) -> str:
-    """Name what a statement is about: a file or directory; in a bucket also which content of it.
+    """Name the subject of a statement: a file or directory, and in a bucket also its content.
 
     There it is the URL, `#`, and what the store calls the object's content; for several objects the
     key of the generation, which covers what it calls each of them.
@@ -87,13 +87,15 @@ class AttestationWriter:
             if self._written.get(name) != f"{published_content.token(entry)} {signer}"
         ]
 
-    def write(self, entry: Entry, report: Report, found: Mapping[str, Any], key_file: Path) -> None:
+    def write(
+        self, entry: Entry, report: Report, digests: Mapping[str, Any], key_file: Path
+    ) -> None:
         """Sign what was shown of an entry.
 
         Args:
             entry: a valid one.
             report: the whole report about it.
-            found: the digests of its files, as a child has read them.
+            digests: the digests of its files, as a child has read them.
             key_file: to sign with.
 
         Raises:
@@ -101,7 +103,7 @@ class AttestationWriter:
             OSError: it cannot be written; `filename` is its path.
         """
         key = keys.read_private(str(key_file))
-        path, rows = entry.checkpoint.path, found["files"]
+        path, rows = entry.checkpoint.path, digests["files"]
         alone = len(rows) == 1
         names = {row["name"]: name_in_model(path, row["name"], alone=alone) for row in rows}
         files = [FileDigest(names[row["name"]], row["size"], row["sha256"]) for row in rows]
@@ -140,14 +142,14 @@ class AttestationWriter:
         import base64
         import json
 
-        found = {}
+        tokens = {}
         for name in os.listdir(self._directory):
             if not name.endswith(SUFFIX):
                 continue
-            found[name] = ""
+            tokens[name] = ""
             with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                 content = json.loads((self._directory / name).read_bytes())
                 payload = json.loads(base64.b64decode(content["payload"]))
                 token = payload["predicate"]["checkpointd"]["token"]
-                found[name] = f"{token} {content['signatures'][0]['keyid']}"
-        return found
+                tokens[name] = f"{token} {content['signatures'][0]['keyid']}"
+        return tokens

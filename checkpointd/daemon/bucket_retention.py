@@ -81,7 +81,7 @@ class BucketRetention:
         self._thread = DiskThread(settings.name)
 
     async def stop(self) -> tuple[DiskThread, ...]:
-        """End what is being done, after the removals that have begun.
+        """Stop after the removals that have begun.
 
         Returns:
             The threads that have not ended.
@@ -104,7 +104,7 @@ class BucketRetention:
         self.due = 0.0
 
     async def recover(self) -> None:
-        """Bring to an end what a crash left half done, whatever the mode is."""
+        """Finish or undo what a crash left half done, in every mode."""
         await self._ready()
         await self._thread(self._recover)
 
@@ -126,7 +126,7 @@ class BucketRetention:
         return _NOTHING_EXPIRED
 
     async def expire(self) -> Expired:
-        """Forget what the store has let go of."""
+        """Forget removals that the store can no longer undo."""
         await self._ready()
         await self._thread(self._pruner.forget_expired)
         return _NOTHING_EXPIRED
@@ -141,13 +141,13 @@ class BucketRetention:
         return self._keeper.problem
 
     async def accept(self) -> int:
-        """Have pruning go on with what the ledger knows."""
+        """Accept the ledger as it is, so that pruning continues."""
         await self._ready()
         await self._thread(self._keeper.accept)
         return 0
 
     async def measure(self) -> None:
-        """Find out what the versions of the bucket hold of what was removed."""
+        """Measure what removed checkpoints still occupy in the versions of the bucket."""
         await self._ready()
         await self._thread(self._measure)
 

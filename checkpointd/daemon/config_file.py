@@ -1,4 +1,4 @@
-"""Compares the config file with what runs, so that nobody takes the one for the other."""
+"""Compares the config file with the config in use, so that nobody confuses the two."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class FileDifference:
 async def compare(path: Path, running: Mapping[str, WatchSettings]) -> FileDifference:
     """Read the config file, and compare its watches with those that run."""
     try:
-        found = await asyncio.to_thread(configuration.load, path)
+        config = await asyncio.to_thread(configuration.load, path)
     except ConfigError as error:
         return FileDifference(path, str(error).splitlines()[0].rstrip("."))
-    in_file = {watch.name: watch for watch in found.watch}
+    in_file = {watch.name: watch for watch in config.watch}
     differing = {}
     for name, settings in running.items():
         if name not in in_file:

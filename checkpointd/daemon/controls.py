@@ -119,30 +119,30 @@ class Controls:
 
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Protect a checkpoint from pruning."""
-        entry = await self._known(path)
+        entry = await self._require_known(path)
         await self._on_ledger(Ledger.pin, entry.checkpoint.path, note)
         log.info("pinned", watch=entry.checkpoint.watch, path=entry.path, note=note)
         return {"path": entry.checkpoint.path, "pinned": True}
 
     async def unpin(self, path: str) -> dict[str, Any]:
-        """Take that protection away."""
+        """Remove that protection."""
         await self._on_ledger(Ledger.unpin, path)
-        log.info("unpinned", **await self._place(path))
+        log.info("unpinned", **await self._log_fields(path))
         return {"path": path, "pinned": False}
 
     async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
-        """Have a checkpoint carry tags."""
-        entry = await self._known(path)
+        """Add tags to a checkpoint."""
+        entry = await self._require_known(path)
         for tag in tags:
             await self._on_ledger(Ledger.tag, entry.path, tag)
         log.info("tagged", watch=entry.checkpoint.watch, path=entry.path, tags=list(tags))
         return {"path": entry.path, "tags": sorted(entry.tags.union(tags))}
 
     async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
-        """Take tags from a path."""
+        """Remove tags from a path."""
         for tag in tags:
             await self._on_ledger(Ledger.untag, path, tag)
-        log.info("untagged", **await self._place(path), tags=list(tags))
+        log.info("untagged", **await self._log_fields(path), tags=list(tags))
         return {"path": path, "untagged": sorted(tags)}
 
     async def restore(self, path: str) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class Controls:
         return await self._retention.empty_trash(frozenset(items))
 
     async def retry_hooks(self, ids: Collection[int] | None) -> dict[str, Any]:
-        """Hand events over to hooks again now."""
+        """Run hooks for events again now."""
         try:
             return {"retried": await self._retry_hooks(ids)}
         except LedgerError as error:
@@ -166,14 +166,14 @@ class Controls:
         Raises:
             ControlError: there is no report; the sentence explains why.
         """
-        entry = await self._known(path)
-        item = await self._found(entry)
-        asked = time.time()
+        entry = await self._require_known(path)
+        item = await self._item_at_path(entry)
+        requested_at = time.time()
         await self._on_ledger(
             Ledger.record_seen, item.checkpoint, item.generation, State.PENDING, ""
         )
         self._work.push(item)
-        limit = asked + self._timeout
+        limit = requested_at + self._timeout
         writing_until = math.inf
         while time.time() < limit:
             await asyncio.sleep(_POLL_SECONDS)
@@ -185,14 +185,14 @@ class Controls:
                 writing_until = min(writing_until, time.time() + _TORN_SECONDS)
                 if time.time() < writing_until:
                     continue
-            return _report(path, current, asked)
+            return _report(path, current, requested_at)
         raise ControlError(f"{path} got no verdict in time.", _UNAVAILABLE)
 
     def _is_busy(self, item: Item) -> bool:
         return self._work.is_busy(item.checkpoint.watch, item.checkpoint.path)
 
-    async def _found(self, entry: Entry) -> Item:
-        """Return what is at a path now, as an item for the queue."""
+    async def _item_at_path(self, entry: Entry) -> Item:
+        """Return the checkpoint that is at a path now, as an item for the queue."""
         path = entry.checkpoint.path
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
@@ -215,7 +215,7 @@ class Controls:
         checkpoint, generation = found[0]
         return Item(replace(entry.checkpoint, format=checkpoint.format), generation, time.time())
 
-    async def _known(self, path: str) -> Entry:
+    async def _require_known(self, path: str) -> Entry:
         entry = await self._on_ledger(Ledger.entry, path.rstrip("/"))
         if entry is None or entry.state in ABSENT:
             raise ControlError(
@@ -223,23 +223,27 @@ class Controls:
             )
         return entry
 
-    async def _place(self, path: str) -> dict[str, str]:
-        """What the log says of a path that need not be known: its watch as well, if it is."""
+    async def _log_fields(self, path: str) -> dict[str, str]:
+        """The log fields of a path: its watch as well, if the path is known."""
         entry = await self._on_ledger(Ledger.entry, path)
         return {"path": path} if entry is None else {"watch": entry.checkpoint.watch, "path": path}
 
     async def _on_ledger(
         self, method: Callable[Concatenate[Ledger, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Read or write the ledger; its errors become answers."""
+        """Call a method of the ledger; its errors become a `ControlError`."""
         try:
             return await self._ledger(method, *args, **kwargs)
         except LedgerError as error:
             raise ControlError(str(error), _UNAVAILABLE) from None
 
 
-def _report(path: str, entry: Entry | None, asked: float) -> dict[str, Any]:
-    """The report of a verification that was requested at a moment, or why there is none."""
+def _report(path: str, entry: Entry | None, requested_at: float) -> dict[str, Any]:
+    """The report of a verification requested at `requested_at` (seconds since the epoch).
+
+    Raises:
+        ControlError: there is no report; the sentence explains why.
+    """
     if entry is None or entry.state in ABSENT:
         raise ControlError(f"{path} was removed while it was verified.", _NOT_FOUND)
     if entry.state is State.UNKNOWN:
@@ -250,7 +254,7 @@ def _report(path: str, entry: Entry | None, asked: float) -> dict[str, Any]:
             f"{path} is still being written; `checkpointd wait` waits for its verdict.", _CONFLICT
         )
     report = entry.whole_report
-    if report is not None and report.finished_at >= asked:
+    if report is not None and report.finished_at >= requested_at:
         return {**public_entry(entry), **report.to_public()}
     if entry.state is State.PENDING:
         raise ControlError(

@@ -77,7 +77,7 @@ class DiskMeter:
         )
 
     def follow(self) -> Disk | None:
-        """Measure what is free, which takes one call; None if that is not possible."""
+        """Measure the free bytes with one system call; None if that is not possible."""
         try:
             disk = disk_of(str(self._settings.path))
         except OSError:

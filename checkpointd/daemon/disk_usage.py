@@ -43,7 +43,7 @@ class DiskTrend:
         self._samples: deque[tuple[float, int]] = deque()
 
     def note(self, at: float, free: int) -> None:
-        """Note what is free; of two measurements in short succession the later one counts."""
+        """Record the free bytes; of two measurements in short succession the later one counts."""
         if len(self._samples) > 1 and at - self._samples[-2][0] < _SAMPLE_SECONDS:
             self._samples.pop()
         self._samples.append((at, free))

@@ -1,4 +1,4 @@
-"""The dispatcher that the config asks for, and how many verifications it may be given."""
+"""The dispatcher that the config selects, and how many verifications it is given at a time."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def local_of(dispatcher: Dispatcher, config: Config, scratch: Path) -> LocalDisp
 
 
 def most_at_a_time(config: Config) -> int:
-    """Return for how many verifications there has to be a task."""
+    """Return the number of verification tasks to start."""
     return _MOST_IN_FLEET if is_fleet(config) else config.worker.concurrency
 
 
 def longest(config: Config) -> float:
-    """Return after how many seconds somebody should have ended a verification.
+    """Return the seconds after which a verification should have been ended.
 
     One that waits for a fleet may wait for as long as its scheduler is down.
     """

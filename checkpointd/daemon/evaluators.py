@@ -1,4 +1,4 @@
-"""What `evaluate` runs and reads, as it was last seen on disk: its file may be edited in place."""
+"""The last known content of what `evaluate` runs and reads: its file may be edited in place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Evaluators:
     """The last known content of each evaluator."""
 
     def __init__(self) -> None:
-        self._known = LastKnown("evaluator", _look)
+        self._known = LastKnown("evaluator", _describe)
 
     def in_settings(self, settings: VerifySettings) -> VerifySettings:
         """The settings, with the content of what they evaluate with."""
@@ -36,11 +36,11 @@ class Evaluators:
         return replace(settings, evaluate=replace(settings.evaluate, content=content))
 
     async def check(self, settings: Iterable[VerifySettings]) -> None:
-        """Look at what is evaluated with; a disk that hangs is not waited for."""
+        """Read again what `settings` evaluate with; does not wait for a disk that hangs."""
         await self._known.check({_evaluator(one) for one in settings if one.evaluate.is_set})
 
     def close(self) -> None:
-        """Cancel what still looks."""
+        """Cancel all checks that still run."""
         self._known.close()
 
 
@@ -49,5 +49,5 @@ def _evaluator(settings: VerifySettings) -> _Evaluator:
     return _Evaluator(asked.function, asked.data, tuple(settings.python_path))
 
 
-def _look(one: _Evaluator) -> str:
-    return content_of(Evaluation(one.function, one.data), one.python_path)
+def _describe(evaluator: _Evaluator) -> str:
+    return content_of(Evaluation(evaluator.function, evaluator.data), evaluator.python_path)

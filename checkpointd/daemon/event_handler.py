@@ -98,7 +98,7 @@ class EventHandler:
             self._inbox.done()
 
     async def _is_writable(self) -> bool:
-        """Whether the ledger takes other things: then it is this event that it cannot take."""
+        """Whether the ledger accepts other writes: then this event itself is the problem."""
         try:
             await self._ledger(Ledger.check_writable)
         except LedgerError:

@@ -53,5 +53,5 @@ class EventInbox:
         self._free.release()
 
     def close(self) -> None:
-        """Let no thread wait any longer."""
+        """Release all threads that wait."""
         self._closed = True

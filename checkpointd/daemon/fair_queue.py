@@ -147,7 +147,7 @@ class _Order:
     def first(self, busy: Container[str]) -> Item | None:
         """The first that waits and is not busy; it stays."""
         passed = []
-        found = None
+        first_free = None
         while self._heap:
             item = self._heap[0][2]
             if not self._waits(item):
@@ -155,11 +155,11 @@ class _Order:
             elif item.checkpoint.path in busy:
                 passed.append(heapq.heappop(self._heap))
             else:
-                found = item
+                first_free = item
                 break
         for row in passed:
             heapq.heappush(self._heap, row)
-        return found
+        return first_free
 
     def _waits(self, item: Item) -> bool:
         return self._items.get(item.checkpoint.path) is item

@@ -77,7 +77,7 @@ def _notify(notifier: Notifier, line: str) -> None:
 
 
 async def _notify_alive(notifier: Notifier) -> None:
-    """Notify systemd's watchdog as long as the event loop runs, in which everything happens."""
+    """Notify systemd's watchdog as long as the event loop runs."""
     while notifier.watchdog_interval is not None:
         notifier.watchdog()
         await asyncio.sleep(notifier.watchdog_interval)

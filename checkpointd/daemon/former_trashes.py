@@ -100,7 +100,7 @@ class FormerTrash:
 
 
 class FormerTrashes:
-    """Looks after all of them once a minute.
+    """Maintains all of them, once a minute.
 
     Args:
         records: the ledger.
@@ -116,7 +116,7 @@ class FormerTrashes:
         self._known: dict[str, FormerTrash] = {}
 
     async def run(self) -> None:
-        """Look after them until cancelled."""
+        """Maintain them until cancelled."""
         while True:
             try:
                 await self.round()
@@ -160,11 +160,11 @@ class FormerTrashes:
 
     def _restore_in_bucket(self, path: str) -> BucketRemoval | None:
         removals = self._records.bucket_removals()
-        found = next((r for r in removals if path in (r.path, r.item)), None)
-        if found is None:
+        removal = next((r for r in removals if path in (r.path, r.item)), None)
+        if removal is None:
             return None
-        view = BucketView(parse_url(found.path).root)
-        return BucketPruner(found.watch, view, self._records).restore(found.item)
+        view = BucketView(parse_url(removal.path).root)
+        return BucketPruner(removal.watch, view, self._records).restore(removal.item)
 
     async def empty(self, ids: frozenset[str]) -> list[Expired]:
         """Delete items of all of them for good.

@@ -1,4 +1,4 @@
-"""What several threads ask of the ledger at about the same time, in one call of its thread.
+"""Groups what several threads ask the ledger at about the same time into one call of its thread.
 
 Each of them gets what it would get alone, no older than its question; what is written is on the
 disk when it goes on. What differs is that the disk and the thread are waited for once for all.
@@ -66,7 +66,7 @@ class GroupedCalls(Generic[T, R]):
         return answers[at]
 
     def _answer(self, ledger: Ledger, group: _Group[T, R]) -> Sequence[R]:
-        """Answer what has come together until the ledger's thread was free."""
+        """Answer all items that were added before the ledger's thread was free."""
         self._close(group)
         return self._call(ledger, group.items)
 

@@ -105,7 +105,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 def _file_with(data: bytes) -> int:
-    """Return a file in memory, to be read from its beginning: a hook need not read it."""
+    """Return a file in memory, not a pipe: a hook need not read its input."""
     file = os.memfd_create("hook", os.MFD_CLOEXEC)
     while data:
         data = data[os.write(file, data) :]
@@ -140,18 +140,18 @@ def _variable(text: str) -> str:
 def result_of(answer: bytes, limit: float) -> HookResult:
     """Read what `hook_process` has answered."""
     try:
-        found = json.loads(answer)
+        outcome = json.loads(answer)
     except ValueError:
         return HookResult("failed", "the process that ran it was killed")
-    last = "".join(str(found.get("stderr", "")).strip().splitlines()[-1:])
-    said = f", {printable(last, _MAX_STDERR)!r}" if last else ""
-    if found.get("timeout"):
-        return HookResult("timeout", f"it took longer than {limit:g} s and was killed{said}")
-    if "error" in found:
-        return HookResult("failed", f"it cannot be started: {found['error']}")
-    if "signal" in found:
-        name = signal.Signals(found["signal"]).name
-        return HookResult("failed", f"it was killed by {name}{said}")
-    if found["code"]:
-        return HookResult("failed", f"it ended with {found['code']}{said}")
+    last = "".join(str(outcome.get("stderr", "")).strip().splitlines()[-1:])
+    last_line = f", {printable(last, _MAX_STDERR)!r}" if last else ""
+    if outcome.get("timeout"):
+        return HookResult("timeout", f"it took longer than {limit:g} s and was killed{last_line}")
+    if "error" in outcome:
+        return HookResult("failed", f"it cannot be started: {outcome['error']}")
+    if "signal" in outcome:
+        name = signal.Signals(outcome["signal"]).name
+        return HookResult("failed", f"it was killed by {name}{last_line}")
+    if outcome["code"]:
+        return HookResult("failed", f"it ended with {outcome['code']}{last_line}")
     return HookResult("ok")

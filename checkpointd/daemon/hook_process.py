@@ -72,7 +72,7 @@ def _spawn(command: list[str], errors: int) -> int:
 
 
 def _let_go(written: int) -> None:
-    """Keep nothing open that is the hook's, so that its ends are seen."""
+    """Close everything that belongs to the hook, so that the ends of its pipes are noticed."""
     os.close(written)
     null = os.open(_NULL, os.O_RDWR)
     os.dup2(null, 0)
@@ -91,12 +91,12 @@ def _watch(child: int, deadline: float, pipe: int, woken: int, errors: int) -> i
             tail = (tail + data)[-_KEPT:]
             if not data:
                 waits.remove(errors)
-        status, left = _reap(child)
+        status, any_left = _reap(child)
         if status is not None and not answered:
             tail = (tail + _read(errors))[-_KEPT:]
             answered = True
             _answer({**_ending(status), "stderr": tail.decode(errors="replace")})
-        if not left:
+        if not any_left:
             return 0
         is_late = time.monotonic() >= deadline
         if is_late or pipe in ready:
@@ -115,17 +115,17 @@ def _read(file: int) -> bytes:
 
 
 def _reap(child: int) -> tuple[int | None, bool]:
-    """Take what has ended; return the status of the command if it has, and if anything is left."""
-    found = None
+    """Reap ended processes; return the command's status (None: it runs), and if any is left."""
+    status_of_command = None
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return found, False
+            return status_of_command, False
         if not pid:
-            return found, True
+            return status_of_command, True
         if pid == child:
-            found = status
+            status_of_command = status
 
 
 def _ending(status: int) -> dict[str, int]:
@@ -148,26 +148,26 @@ def _kill_all() -> None:
 
 def parents() -> dict[int, int]:
     """Return the parent of each process that can be seen."""
-    found = {}
+    parent_of = {}
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with (
                 contextlib.suppress(OSError, ValueError, IndexError),
                 open(f"/proc/{name}/stat", "rb") as stat,
             ):
-                found[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
-    return found
+                parent_of[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+    return parent_of
 
 
 def descendants(top: int, parent_of: dict[int, int]) -> list[int]:
     """Return the children of a process, their children and so on."""
-    found, left = [], [top]
-    while left:
-        parent = left.pop()
+    below, waiting = [], [top]
+    while waiting:
+        parent = waiting.pop()
         children = [pid for pid, above in parent_of.items() if above == parent]
-        found.extend(children)
-        left.extend(children)
-    return found
+        below.extend(children)
+        waiting.extend(children)
+    return below
 
 
 def _answer(answer: dict[str, object]) -> None:

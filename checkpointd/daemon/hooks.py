@@ -44,7 +44,7 @@ def retry_delay(attempts: int) -> float:
 
 
 def is_given_up(attempts: int, age: float) -> bool:
-    """Whether an event is tried no more: after ten attempts and a day."""
+    """Whether an event is given up: after ten attempts and a day."""
     return attempts >= _GIVE_UP_ATTEMPTS and age >= _GIVE_UP_SECONDS
 
 
@@ -100,11 +100,11 @@ class HookRunner:
         return self._counts.get(name, HookCounts()).pending
 
     def on_change(self, change: Change) -> None:
-        """Look into the queue of a watch soon: something of it was recorded."""
+        """Check the queue of a watch soon: something was recorded in it."""
         self.look(change.watch)
 
     def look(self, name: str = "", *, at_once: bool = False) -> None:
-        """Look into the queue of a watch, or of all, soon; `at_once` although it has failed."""
+        """Check the queue of a watch, or of all, soon; `at_once`: even if its hooks just failed."""
         for watch in [name] if name else list(self._watches):
             self._due.pop(watch, None)
             if at_once:
@@ -227,7 +227,7 @@ class HookRunner:
         )
 
     async def close(self) -> None:
-        """End what runs; what has not ended well is handed over again after the next start."""
+        """End running hooks; an event that was not handled is tried again after the next start."""
         running = list(self._running.values())
         for task in running:
             task.cancel()

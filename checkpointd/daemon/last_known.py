@@ -18,32 +18,32 @@ class LastKnown(Generic[Key]):
     """The last known description of each of several things; each is checked in its own thread.
 
     Args:
-        what: they are, as the name of the threads.
-        describe: looks at one; what is known stays where it raises OSError.
+        kind: what is described, for the names of the threads.
+        describe: returns the description of a key; the last one stays if it raises OSError.
     """
 
-    def __init__(self, what: str, describe: Callable[[Key], str]) -> None:
-        self._what = what
+    def __init__(self, kind: str, describe: Callable[[Key], str]) -> None:
+        self._kind = kind
         self._describe = describe
         self._known: dict[Key, str] = {}
         self._disks: dict[Key, DiskThread] = {}
         self._checks: dict[Key, asyncio.Task[str]] = {}
 
     def get(self, key: Key) -> str | None:
-        """What is known of one; None while that is nothing."""
+        """The last description of `key`; None before there is one."""
         return self._known.get(key)
 
     async def check(self, keys: Iterable[Key]) -> list[Key]:
-        """Look at some; one whose disk hangs is not waited for.
+        """Describe some keys again; does not wait for one whose disk hangs.
 
         Returns:
-            Those that are not what they were, or were not known.
+            The keys whose description has changed or is new.
         """
         requested = set(keys)
         for key in requested - set(self._checks):
             disk = self._disks.get(key)
             if disk is None:
-                disk = self._disks[key] = DiskThread(self._what)
+                disk = self._disks[key] = DiskThread(self._kind)
             self._checks[key] = asyncio.create_task(disk(self._describe, key))
         checks = {key: self._checks[key] for key in requested}
         if checks:
@@ -65,7 +65,7 @@ class LastKnown(Generic[Key]):
             return before or ""
 
     def close(self) -> None:
-        """Cancel all checks; what hangs is left behind."""
+        """Cancel all checks; a thread that hangs is left behind."""
         for check in self._checks.values():
             check.cancel()
         for disk in self._disks.values():

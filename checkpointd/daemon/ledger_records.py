@@ -40,12 +40,12 @@ class LedgerRecords:
 
     @property
     def progress(self) -> int:
-        """A count that only rises."""
+        """A counter that only increases."""
         return self._ledger.wait(lambda ledger: ledger.progress)
 
     @property
     def opening_progress(self) -> int:
-        """The same when the ledger was opened."""
+        """The value of `progress` when the ledger was opened."""
         return self._ledger.wait(lambda ledger: ledger.opening_progress)
 
     def entry(self, path: str) -> Entry | None:
@@ -61,15 +61,15 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.entries, watch, is_sorted=False)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
-        """What was known of a watch and is gone or in the trash."""
+        """Checkpoints of a watch that are gone or in the trash."""
         return self._ledger.wait(Ledger.departed, watch)
 
     def unconfirmed(self, watch: str) -> bool:
-        """Whether the ledger was lost, and that is not over."""
+        """Whether a lost ledger still holds the pruning of a watch."""
         return self._ledger.wait(Ledger.unconfirmed, watch)
 
     def confirm(self, watch: str) -> bool:
-        """End that hold if it was accepted and all has a verdict again."""
+        """End that hold if the new ledger was accepted and every checkpoint has a verdict again."""
         return self._ledger.wait(Ledger.confirm, watch)
 
     def policy_records(self, watch: str) -> PolicyRecords:
@@ -109,7 +109,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.trash_ttl, watch)
 
     def record_trash_ttl(self, watch: str, ttl: TrashTtl) -> None:
-        """Record that."""
+        """Record for how long items of the trash of a watch stay."""
         self._ledger.wait(Ledger.record_trash_ttl, watch, ttl)
 
     def forget_trash(self, directory: str) -> None:
@@ -155,7 +155,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.pin, path, note)
 
     def unverified_since_lost(self, watch: str) -> int:
-        """How many have no verdict since the ledger was lost."""
+        """How many checkpoints have had no verdict since the ledger was lost."""
         return self._ledger.wait(Ledger.unverified_since_lost, watch)
 
     def accepted(self, watch: str, name: str) -> str:
@@ -163,7 +163,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.accepted, watch, name)
 
     def unread(self, watch: str) -> int:
-        """How many must be read again, because an older ledger was put back."""
+        """How many checkpoints must be read again, because an older ledger was restored."""
         return self._ledger.wait(Ledger.unread, watch)
 
     def pins_below(self, root: str) -> list[Pin]:

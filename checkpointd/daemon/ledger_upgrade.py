@@ -1,4 +1,4 @@
-"""Adds what a ledger of an older version lacks, while the daemon already works.
+"""Upgrades a ledger of an older version while the daemon already works.
 
 It takes a third of a millisecond for each known checkpoint: of 100 000 that is half a minute, for
 which neither the start nor any other user of the ledger should wait.

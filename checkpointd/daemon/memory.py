@@ -1,4 +1,4 @@
-"""Gives memory back to the system that the daemon's process does not need any more.
+"""Returns memory that the daemon's process no longer needs to the system.
 
 Without it the process stays as large as its largest plan was: glibc keeps what is freed for later,
 in an arena for each of its threads.
@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 
 def limit_unused_memory() -> None:
-    """Have glibc keep less; to be called before there is another thread. Nothing elsewhere."""
+    """Make glibc keep less freed memory; call it before there is a second thread."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
@@ -27,7 +27,7 @@ def limit_unused_memory() -> None:
 
 
 def release_unused_memory() -> None:
-    """Give back what was freed; takes some milliseconds. Nothing without glibc."""
+    """Return freed memory to the system, in some milliseconds. Does nothing without glibc."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -1,4 +1,4 @@
-"""When a watch is planned again although nothing has changed, and how often at the most; pure."""
+"""When a watch is planned again without any change, and how often at most; pure."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PLAN_SECONDS_MOST = 3600.0
 
 
 def calm_seconds(plan_seconds: float) -> float:
-    """How long nothing is done after a plan that took so long."""
+    """Seconds to pause after a plan that took `plan_seconds`."""
     return min(max(_PAUSE_SECONDS, _PAUSE_SHARE * plan_seconds), ROUND_SECONDS)
 
 
 def seconds_until_next_plan(planned: RetentionPlan, plan_seconds: float) -> float:
-    """After how many seconds of one plan the next one is due: sooner where some are too young."""
+    """Seconds from one plan to the next: fewer where `min_age` of some checkpoint ends sooner."""
     pause = max(_PLAN_SECONDS, _PLAN_SHARE * plan_seconds)
     if any(decision.rule == "min_age" for decision in planned.decisions):
         pause = min(pause, planned.policy.min_age)

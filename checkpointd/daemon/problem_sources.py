@@ -1,4 +1,4 @@
-"""Which part of the daemon is asked for which problems, one row each."""
+"""Which part of the daemon reports which problems, one row each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def add_problem_sources(
     servers: Servers,
     status: StatusBuilder,
 ) -> None:
-    """Have the problems of every part appear in the health."""
+    """Register the problems of every part with the health monitor."""
     rows: tuple[tuple[str, Callable[[], Iterable[str]]], ...] = (
         (problems.CONFIG, active.problems),
         (problems.LEDGER, lambda: [handler.ledger_error]),

@@ -108,7 +108,7 @@ class PublishRunner:
             watch.disk.close()
 
     async def close(self) -> None:
-        """Publish no more; what was published stays, each verdict with the content it is for."""
+        """Stop publishing; published files stay, each verdict with the content that it is about."""
         await asyncio.gather(
             *(
                 self.forget(name, directories([watch.settings]))
@@ -137,7 +137,7 @@ class PublishRunner:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _note_problem(self, name: str, error: OSError | LedgerError) -> None:
-        """Keep what could not be written, and log it once each time it changes."""
+        """Keep the error among the problems, and log it once each time it changes."""
         if isinstance(error, OSError):
             why = f"{error.filename} cannot be written: {error.strerror}"
         else:

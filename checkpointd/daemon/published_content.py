@@ -93,7 +93,7 @@ def verdict_name(root: str, path: str) -> str:
 
 
 def token(entry: Entry) -> str:
-    """Return what distinguishes verdicts: the content that was verified, and when."""
+    """Return a text that identifies a verdict: the content that was verified, and when."""
     return f"{entry.generation.key} {entry.report.finished_at if entry.report else ''}"
 
 
@@ -150,7 +150,7 @@ def links(
         by: what decides which is newer, as in `[watch.retention]`.
     """
     present = [entry for entry in entries if entry.state not in ABSENT]
-    found, undecided = [], dict[str, frozenset[str]]()
+    newest_links, undecided = [], dict[str, frozenset[str]]()
     listed = saving_orders_beside(present)
     for (_, label), order in order_series(present, now, by=by, saving_orders=listed).items():
         newest = newest_valid(order, require)
@@ -163,8 +163,8 @@ def links(
             spec = spec_of(format_)
             has_ending = spec is not None and spec.endings and not os.path.isdir(path)
             ending = _ending(path) if has_ending else ""
-            found.append(Link(directory, LINK + ending, path, bool(spec and spec.is_prefix)))
-    return Links(tuple(found), undecided)
+            newest_links.append(Link(directory, LINK + ending, path, bool(spec and spec.is_prefix)))
+    return Links(tuple(newest_links), undecided)
 
 
 def _ending(path: str) -> str:

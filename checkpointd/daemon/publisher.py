@@ -224,7 +224,7 @@ def writing(data: bytes) -> Callable[[str], None]:
 
 def _read(directory: Path) -> dict[str, str]:
     """Read the verdict files in a directory, and remove what a crash left half written."""
-    found = {}
+    tokens = {}
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(directory):
             if name.startswith(_TEMPORARY):
@@ -233,8 +233,8 @@ def _read(directory: Path) -> dict[str, str]:
             elif name.endswith(".json"):
                 with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
                     content = json.loads((directory / name).read_bytes())
-                    found[name] = published_content.token_of(content)
-    return found
+                    tokens[name] = published_content.token_of(content)
+    return tokens
 
 
 def _series(directory: Path) -> list[str]:

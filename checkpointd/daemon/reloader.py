@@ -28,10 +28,10 @@ log = structlog.get_logger()
 
 
 class Configured(Protocol):
-    """A part of the daemon that only needs to know the config."""
+    """A part of the daemon that follows the config."""
 
     async def configure(self, config: Config) -> None:
-        """Follow a config from now on."""
+        """Use a config from now on."""
         ...
 
 
@@ -93,7 +93,7 @@ class Reloader:
         problems = await self._apply(old, new)
         if problems:
             return self._failed("reload failed in part", " ".join(problems))
-        return self._succeeded(new, _taken_out(old, new), _needs_restart(old, new))
+        return self._succeeded(new, _removed_watches(old, new), _needs_restart(old, new))
 
     async def _apply(self, old: Config, new: Config) -> list[str]:
         """Apply what can be changed in a running daemon; return what could not be started."""
@@ -123,29 +123,29 @@ class Reloader:
         log.error(event, problems=problems)
         return {"ok": False, "message": problems}
 
-    def _succeeded(self, new: Config, gone: list[str], restart: list[str]) -> dict[str, Any]:
+    def _succeeded(self, new: Config, removed: list[str], restart: list[str]) -> dict[str, Any]:
         self._metrics.watches(w.name for w in new.watch)
         self._metrics.reload(ok=True, at=self._active.loaded_at)
         count = len(new.watch)
         message = f"reloaded; {count} watch{'' if count == 1 else 'es'}"
-        if gone:
-            message += f"; not watched any more: {', '.join(gone)}"
+        if removed:
+            message += f"; not watched any more: {', '.join(removed)}"
         if restart:
             message += f"; needs a restart: {', '.join(restart)}"
         self._active.log_problems()
         log.info(
             "reloaded",
             watches=len(new.watch),
-            taken_out=",".join(gone),
+            taken_out=",".join(removed),
             needs_restart=",".join(restart),
         )
         return {"ok": True, "message": message}
 
 
-def _taken_out(old: Config, new: Config) -> list[str]:
+def _removed_watches(old: Config, new: Config) -> list[str]:
     """The names of the watches that are not in the config any more."""
-    left = {watch.name for watch in new.watch}
-    return [watch.name for watch in old.watch if watch.name not in left]
+    remaining = {watch.name for watch in new.watch}
+    return [watch.name for watch in old.watch if watch.name not in remaining]
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:

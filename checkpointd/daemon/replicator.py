@@ -104,7 +104,7 @@ class Replicator:
                 copies.task = asyncio.create_task(self._run(copies))
 
     def on_change(self, change: Change) -> None:
-        """Look soon for what waits in the watch of a change."""
+        """Look soon for what waits to be copied in the watch of a change."""
         if change.watch in self._running:
             self._running[change.watch].wake.set()
 
@@ -117,11 +117,11 @@ class Replicator:
         ]
 
     def status(self, name: str) -> ReplicationStatus | None:
-        """What of a watch waits for its copy; None if it is not copied."""
+        """The copies of a watch; None for a watch that is not copied."""
         return self._running[name].status() if name in self._running else None
 
     async def close(self) -> None:
-        """Copy no more."""
+        """Stop copying."""
         running, self._running = self._running, {}
         await asyncio.gather(*(copies.close() for copies in running.values()))
 
@@ -161,45 +161,45 @@ class Replicator:
             return min(copies.next_due(), _ROUND_SECONDS)
         if time.monotonic() >= copies.look_at:
             await self._look(copies)
-        for one in copies.due():
-            await self._copy(copies, one)
+        for unreplicated in copies.due():
+            await self._copy(copies, unreplicated)
             is_old = time.monotonic() - began > max(_REFRESH_SECONDS, copies.pace)
             if copies.is_paused() or (copies.wake.is_set() and is_old):
                 break
         return min(copies.next_due(), _ROUND_SECONDS)
 
     async def _find_waiting(self, copies: WatchCopies) -> None:
-        """Ask the ledger what waits; of very many it does not do that all the time."""
+        """Ask the ledger what waits; seldom if there are so many that this takes long."""
         began = time.monotonic()
         copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
         copies.pace = _PACE * (time.monotonic() - began)
 
-    async def _copy(self, copies: WatchCopies, one: Unreplicated) -> None:
+    async def _copy(self, copies: WatchCopies, unreplicated: Unreplicated) -> None:
         """Copy one checkpoint, if it still is what was verified."""
         async with self._one:
-            entry = await self._ledger(Ledger.entry, one.path)
+            entry = await self._ledger(Ledger.entry, unreplicated.path)
             if entry is None or entry.state is not State.VALID:
                 return
-            copies.copying = one.path
+            copies.copying = unreplicated.path
             try:
                 replica = await copies.disk(self._copied, copies, entry, await self._identity())
                 await self._ledger(Ledger.record_replica, replica)
             except NotUnchangedError:
-                copies.note_failure(one.path, "")  # it is saved again, and verified again
+                copies.note_failure(unreplicated.path, "")  # it is saved again, and verified again
                 return
             except (InTheWayError, NotCopiableError) as error:
-                self._note_failure(copies, one.path, str(error))
+                self._note_failure(copies, unreplicated.path, str(error))
                 return
             except OSError as error:
                 self._note_store_failure(copies, error)
                 return
             finally:
                 copies.copying = ""
-        works_again = copies.note_copied(one.path)
+        works_again = copies.note_copied(unreplicated.path)
         self._metrics.replicated(copies.name, replica.size_bytes)
         if works_again:
             log.info("the store answers again", watch=copies.name, to=copies.to)
-        log.info("copied", watch=copies.name, path=one.path, to=replica.url, id=entry.id)
+        log.info("copied", watch=copies.name, path=unreplicated.path, to=replica.url, id=entry.id)
 
     async def _identity(self) -> str:
         return await self._ledger(lambda ledger: ledger.identity)
@@ -227,7 +227,7 @@ class Replicator:
         write("the store failed", watch=copies.name, to=copies.to, error=why)
 
     async def _look(self, copies: WatchCopies) -> None:
-        """Look whether all copies are still there; those that are not are made again."""
+        """Check that all copies still exist; missing ones are made again."""
         known = await self._ledger(Ledger.replicas, copies.name, copies.to)
         copies.look_at = time.monotonic() + LOOK_SECONDS
         if not known:

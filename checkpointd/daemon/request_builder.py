@@ -34,8 +34,8 @@ class RequestBuilder:
 
     def comparison(self, item: Item) -> Request:
         """Request the digest of a checkpoint's content and nothing else."""
-        asked = self._watches.verify_settings(item.checkpoint.watch)
-        settings = replace(asked, skip=_NO_DIGEST, checks=())
+        settings = self._watches.verify_settings(item.checkpoint.watch)
+        settings = replace(settings, skip=_NO_DIGEST, checks=())
         digest = item.compare if item.scrub else ""
         return Request(item.checkpoint, item.generation, settings, overdue=True, digest=digest)
 

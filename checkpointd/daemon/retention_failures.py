@@ -1,4 +1,4 @@
-"""What retention could not do: each checkpoint is counted once, each cause logged once."""
+"""Failures of retention: each checkpoint is counted once, each cause logged once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RetentionFailures:
         self._logged = {key: causes for key, causes in self._logged.items() if key[0] != watch}
 
     def note_removals(self, watch: str, removals: Iterable[Removal]) -> None:
-        """Count and log what could not be removed in a round; what could is forgotten."""
+        """Count and log the failed removals of a round; forget failures that are over."""
         refused = [removal for removal in removals if not removal.done]
         before = self._failed.get(watch, {})
         self._failed[watch] = {r.entry.path: r.entry.generation for r in refused}
@@ -48,7 +48,7 @@ class RetentionFailures:
             log.warning("not pruned", watch=watch, count=len(paths), path=paths[0], reason=reason)
 
     def note(self, watch: str, event: str, causes: Iterable[str], **details: Any) -> None:
-        """Log the causes of an event that the last round of the watch did not have."""
+        """Log the causes of an event, except those that the watch's last round had already."""
         for cause in self._new(watch, event, causes):
             log.warning(event, watch=watch, message=cause, **details)
 

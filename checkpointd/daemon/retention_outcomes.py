@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class PlanOutcome:
-    """What a plan comes to, without what it decided about each checkpoint.
+    """The result of a plan, without the decision about each checkpoint.
 
     `line` and `text` are sentences, `would` is how many a dry run would remove, `first` the first
     of them; `digest` changes with what is logged.
@@ -42,13 +42,13 @@ class PlanOutcome:
 
     @classmethod
     def of(cls, planned: RetentionPlan, removals: list[Removal]) -> PlanOutcome:
-        """The outcome of a plan; for another thread, because it may be about very many.
+        """The outcome of a plan; call it in a thread, because a plan may be very large.
 
         Args:
             planned: the plan.
             removals: what was removed already.
         """
-        planned = _left(planned, removals)
+        planned = _not_yet_removed(planned, removals)
         holds = (*planned.holds, *planned.unconfirmed, *planned.kept_in_trash)
         would = planned.removals if planned.policy.mode == "dry-run" else ()
         digest = hashlib.sha256(
@@ -134,7 +134,7 @@ class RetentionOutcomes:
             log.info("would prune (dry-run)", watch=name, count=outcome.would, first=first)
 
     def note_refusals(self, name: str, removals: list[Removal]) -> None:
-        """Keep what could not be pruned among the daemon's problems until it could."""
+        """Keep refused removals among the daemon's problems until they succeed."""
         self.failures.note_removals(name, removals)
         refused = [r for r in removals if not r.done]
         self.refusals.pop(name, None)
@@ -160,10 +160,10 @@ def _next_removals(planned: RetentionPlan) -> dict[str, NextRemoval]:
     for decision in planned.decisions:
         if leaves(decision):
             by_series.setdefault(decision.entry.checkpoint.series, []).append(decision)
-    found = {}
+    removals = {}
     for series, decisions in by_series.items():
         first = min(decisions, key=lambda d: (d.entry.saved_at, d.entry.id))
-        found[series] = NextRemoval(
+        removals[series] = NextRemoval(
             id=first.entry.id,
             path=first.entry.path,
             step=first.entry.step,
@@ -173,10 +173,10 @@ def _next_removals(planned: RetentionPlan) -> dict[str, NextRemoval]:
             is_delayed=first.keep,
             reason=first.reasons[0] if first.reasons else "",
         )
-    return found
+    return removals
 
 
-def _left(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
+def _not_yet_removed(planned: RetentionPlan, removals: list[Removal]) -> RetentionPlan:
     """The plan without what has been removed."""
     if not removals:
         return planned

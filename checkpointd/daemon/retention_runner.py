@@ -177,7 +177,7 @@ class RetentionRunner:
             await asyncio.sleep(calm_seconds(watch.plan_seconds))
 
     async def _make_space(self, watch: AnyRetention) -> None:
-        """Let the trash give way to the next saves; rounds are late where verdicts are late."""
+        """Expire trash if the next saves need its space; the next round may be too late."""
         if watch.name not in self._watches or self._why_unavailable(watch.name):
             return
         lacks_space = await watch.follow_disk()
@@ -240,7 +240,7 @@ class RetentionRunner:
         self.outcomes.failures.note(watch.name, "root", [watch.problem] if watch.problem else [])
 
     def _why_unavailable(self, name: str) -> str:
-        """Why the ledger may not have all that is on disk; empty if it has."""
+        """Why the ledger may not know everything that is on disk; empty if it does."""
         watch = self._watches[name]
         status = watch.watcher.status()
         if not (status.up and status.ready):
@@ -252,7 +252,7 @@ class RetentionRunner:
         return ""
 
     async def _plan(self, watch: AnyRetention, by: ApplyBy) -> tuple[RetentionPlan, list[Removal]]:
-        """Plan a watch, carry the plan out if somebody wants that, and note what came of it."""
+        """Plan a watch, carry the plan out as `by` demands, and record the outcome."""
         watcher = self._watches[watch.name].watcher
         await self._watches.check_evaluator(watch.name)
         evaluation = CurrentEvaluation.of(self._watches.verify_settings(watch.name))
@@ -268,7 +268,7 @@ class RetentionRunner:
         return planned, removals
 
     def _evaluate(self, name: str, unevaluated: Iterable[Entry]) -> None:
-        """Have checkpoints verified when nothing else waits, for the metrics of `evaluate`."""
+        """Queue checkpoints in the background, so that `evaluate` computes their metrics."""
         for entry in unevaluated:
             path = entry.path
             if not (self._work.is_busy(name, path) or self._work.is_in_background(name, path)):

@@ -1,4 +1,4 @@
-"""When a verification that failed for transient reasons is retried."""
+"""Retries verifications that failed for transient reasons."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def retry_delay(attempt: int) -> float:
 
 
 def is_transient(report: Report | ReportSummary) -> bool:
-    """Whether a verdict has a reason outside the checkpoint, which may be gone the next time."""
+    """Whether a verdict's reason is outside the checkpoint, and may be gone the next time."""
     return last_word(report) in TRANSIENT
 
 

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 def is_outdated(report: Report | ReportSummary, settings: VerifySettings) -> bool:
-    """Whether a verdict may be another under the current settings.
+    """Whether the verdict may be different under the current settings.
 
     That holds where its reason was outside the checkpoint, for what was invalid or inconclusive
     under other settings, and for what was valid without being loaded and can be loaded now: a

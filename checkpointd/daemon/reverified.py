@@ -1,4 +1,4 @@
-"""What retention has had verified again: each generation once, because it would find the same."""
+"""Has checkpoints verified again for retention: each generation only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reverified:
-    """Of one watch."""
+    """The generations of one watch that were reported again."""
 
     def __init__(self) -> None:
         self._generations: dict[str, Generation] = {}

@@ -41,5 +41,5 @@ class Runtimes:
         return [python for python in changed if self.of(python) != before[python]]
 
     def close(self) -> None:
-        """Cancel all checks; what hangs is left behind."""
+        """Cancel all checks; a thread that hangs is left behind."""
         self._known.close()

@@ -95,7 +95,7 @@ class Scrubber:
         return bool(digest) or again
 
     async def _next(self, name: str, scrub_every: float | None) -> tuple[Entry | None, bool]:
-        """What to read next, and whether it must be: an older ledger that was put back knows it."""
+        """The checkpoint to read next, and whether it must be read because of a restored ledger."""
         entry = await self._ledger(Ledger.next_unread, name)
         if entry is not None:
             return entry, True

@@ -59,14 +59,14 @@ class Servers:
 
     def problems(self) -> list[str]:
         """Return sentences about what needs attention."""
-        found = self.access.problems()
+        problems = self.access.problems()
         places = [activation.address(sock) for sock in self._inherited_tcp]
         if places and activation.numeric(self._wanted) not in places:
-            found.append(
+            problems.append(
                 f"[web] listen is {self._wanted}, but systemd listens on {' and '.join(places)}: "
                 "run `checkpointd systemd install` again, or edit checkpointd.socket yourself."
             )
-        return found
+        return problems
 
     def snapshot(self) -> WebSnapshot:
         """What the gauges show of the web server."""

@@ -215,7 +215,7 @@ class Service:
         )
 
     async def start(self) -> None:
-        """Bring everything up.
+        """Start everything.
 
         Raises:
             StartError: another daemon runs, the state directory or the address cannot be used.
@@ -296,7 +296,7 @@ class Service:
         return await self._reloader.reload()
 
     async def _pulse(self) -> None:
-        """Look after the parts; notify systemd's watchdog only while all make progress."""
+        """Supervise the parts; notify systemd's watchdog only while all make progress."""
         due, last_line = 0.0, ""
         while True:
             await asyncio.sleep(_PULSE_SECONDS)
@@ -316,12 +316,12 @@ class Service:
                 due = now + interval
 
     def fault(self) -> BaseException | None:
-        """What ended a part of the daemon that should never end; None if nothing did."""
+        """The error that ended one of the daemon's permanent tasks; None if there is none."""
         ended = (t for t in self._tasks if t.done() and not t.cancelled())
         return next((e for e in (t.exception() for t in ended) if e is not None), None)
 
     async def stop(self) -> None:
-        """Bring everything down; what was being verified is verified again next time."""
+        """Stop everything; interrupted verifications are repeated after the next start."""
         if not self._is_locked:
             return
         self._notifier.stopping()

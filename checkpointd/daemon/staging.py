@@ -116,7 +116,7 @@ class StagingDispatcher:
                 try:
                     directory = await disk(self._make_directory)
                     client = await disk(lambda: BucketStorage(url).client)
-                    path, made = await disk(
+                    path, copied_generation = await disk(
                         stage, client, checkpoint, generation, directory, stopped.is_set
                     )
                 except ObjectChangedError:
@@ -126,7 +126,7 @@ class StagingDispatcher:
                     raise self._failed(url, f"{error.strerror or error}") from None
                 self.problems.pop(url, None)
                 copy = replace(checkpoint, path=path)
-                yield replace(request, checkpoint=copy, generation=made, copied=False)
+                yield replace(request, checkpoint=copy, generation=copied_generation, copied=False)
             finally:
                 stopped.set()
                 disk.close()

@@ -52,9 +52,9 @@ def measured(directory: Path) -> StateDirSnapshot:
 
 def _occupied(directory: str) -> int:
     """The bytes of all files below a directory; what disappears meanwhile is left out."""
-    found = 0
+    total = 0
     for where, _, names in os.walk(directory):
         for name in names:
             with contextlib.suppress(OSError):
-                found += os.lstat(os.path.join(where, name)).st_blocks * 512
-    return found
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512
+    return total

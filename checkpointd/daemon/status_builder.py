@@ -119,9 +119,9 @@ class StatusBuilder:
 
     def engine(self) -> EngineStatus:
         """Who verifies."""
-        known = self.dispatcher.engine()
-        kept = {key: known[key] for key in known if key != "problems"}
-        return EngineStatus(**kept)
+        facts = self.dispatcher.engine()
+        shown = {key: facts[key] for key in facts if key != "problems"}
+        return EngineStatus(**shown)
 
     def sandbox(self) -> SandboxStatus:
         """What confines the loading of models, as far as the workers have found out."""

@@ -122,12 +122,12 @@ class StatusCache:
         is_whole, self._is_whole = self._is_whole, False
         try:
             if is_whole or outdated:
-                await self._ledger(self._read, None if is_whole else outdated)
+                await self._ledger(self._read_ledger, None if is_whole else outdated)
         except BaseException:
             self._is_whole = True
             raise
 
-    def _read(self, ledger: Ledger, only: Collection[tuple[str, str]] | None) -> None:
+    def _read_ledger(self, ledger: Ledger, only: Collection[tuple[str, str]] | None) -> None:
         """Read in the ledger's thread, and hand over before any later change is counted."""
         read = _Read(
             only is None,
@@ -135,23 +135,23 @@ class StatusCache:
             ledger.series(only),
             tuple(map(VerdictStatus.of, ledger.last_reported(_VERDICTS))),
         )
-        self._ledger.in_loop(self._take, read)
+        self._ledger.in_loop(self._use, read)
 
-    def _take(self, read: _Read) -> None:
+    def _use(self, read: _Read) -> None:
         self._counts = read.counts
         self.last_verdicts = read.last_verdicts
         if read.is_whole:
             self._watches = {}
         for summary in read.series:
             self._watches.setdefault(summary.watch, _WatchSeries()).update(summary)
-        known = (one for watch in self._watches.values() for one in watch.series.values())
-        bad = [found for one in known if (found := _not_valid(one)) is not None]
+        known = (summary for watch in self._watches.values() for summary in watch.series.values())
+        bad = [found for summary in known if (found := _not_valid(summary)) is not None]
         bad.sort(key=lambda verdict: (verdict.verdict != State.INVALID, -verdict.at))
         self.attention = tuple(bad[:_VERDICTS])
 
 
 def _not_valid(summary: SeriesSummary) -> VerdictStatus | None:
-    """The newest verdict of a series, unless it is good: a later valid one makes up for others."""
+    """The newest verdict of a series if it is not valid; else None."""
     newest = summary.newest_verified
     if newest is None or newest.state is State.VALID:
         return None

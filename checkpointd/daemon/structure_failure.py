@@ -1,4 +1,4 @@
-"""Reports about what no child has read: a save that was never finished, or other content."""
+"""Makes reports without reading content: of unfinished saves, and of paths with other content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def structure_failure(
     reason: str,
     message: str,
 ) -> Report:
-    """Return the report of something invalid that fails `structure`; no other check ran."""
+    """Return the report of a checkpoint that fails `structure`; no other check ran."""
     first = CheckResult("structure", Outcome.FAIL, reason, message)
     names = (*checks_of(SCAN, settings), *checks_of(LOAD, settings))
     checks = (first, *not_run(names, "structure", [first]))

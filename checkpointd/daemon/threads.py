@@ -1,4 +1,4 @@
-"""Threads for what may block: the ledger's fsyncs, each watch's file system."""
+"""Threads for blocking work: the ledger's fsyncs, and each watch's file system."""
 
 from __future__ import annotations
 
@@ -138,18 +138,18 @@ class DiskThread:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Let the thread go: what has not begun fails, what hangs is not waited for."""
+        """Stop the thread: calls that have not begun fail, and one that hangs is not waited for."""
         if not self._closed:
             self._closed = True
             self._calls.put(None)
 
     @property
     def over(self) -> bool:
-        """Whether nothing is done any more."""
+        """Whether the thread is idle for good."""
         return self._end.done()
 
     async def ended(self) -> None:
-        """Wait until nothing is done any more, after `close`."""
+        """Wait until the last call has ended, after `close`."""
         await asyncio.wrap_future(self._end)
 
     def _work(self) -> None:

@@ -67,12 +67,12 @@ async def empty(
         results += await former.empty(ids)
     except (OSError, LedgerError) as error:
         raise ControlError(str(error), _UNAVAILABLE) from None
-    deleted = [one for result in results for one in result.deleted]
-    for one in deleted:
-        watch = one.item.manifest.watch
-        log.info("deleted from the trash", watch=watch, path=one.path, reason=one.reason)
+    deleted = [item for result in results for item in result.deleted]
+    for item in deleted:
+        watch = item.item.manifest.watch
+        log.info("deleted from the trash", watch=watch, path=item.path, reason=item.reason)
     errors = [error for result in results for error in result.errors]
-    return {"deleted": [one.path for one in deleted], "errors": errors}
+    return {"deleted": [item.path for item in deleted], "errors": errors}
 
 
 def _restored(item: TrashItem | BucketRemoval, watch: str, *, pinned: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TrashOwners:
-    """Knows whom a trash belongs to, so that nobody else moves anything in it.
+    """Knows which watch a trash belongs to, so that no other moves anything in it.
 
     Args:
         running: the retention of each watch that runs, by its name.

@@ -1,4 +1,4 @@
-"""Takes what waits, has it verified, and decides by the outcome what comes next."""
+"""Verifies queued items, and decides what happens next by the outcome."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class Verifier:
             await self._verify(item, watch.watcher)
 
     async def _dispatch(self, item: Item, request: Request) -> Answer | None:
-        """Have a request answered; None, and the item waits again, if its disk stops answering."""
+        """Have a request answered; if its disk stops answering, queue the item again: None."""
         path = request.checkpoint.path
         task = asyncio.ensure_future(self._dispatcher.verify(request))
         self._tasks[path] = task
@@ -194,7 +194,7 @@ class Verifier:
             await self._without_verdict(item, answer, watcher)
 
     async def _given_history(self, answer: Answer, item: Item) -> Answer:
-        """Where a checkpoint was before, other content is incomplete at first, and then invalid."""
+        """Call other content in place of a checkpoint incomplete at first, and then invalid."""
         if answer.end is not End.UNKNOWN:
             return answer
         checkpoint = item.checkpoint
@@ -227,13 +227,13 @@ class Verifier:
             self._ask_watcher_later(path, watcher)
 
     def _ask_watcher_later(self, path: str, watcher: AnyWatcher) -> None:
-        """Have a path reported again; one that is overwritten all the time, less and less often."""
+        """Have a path reported again later; the longer, the more often it was overwritten."""
         over = self._superseded.get(path, 0) - _SUPERSEDED_AT_ONCE  # 0: it is gone meanwhile
         seconds = 0.0 if over <= 0 else min(2.0**over, _SUPERSEDED_SECONDS)
         asyncio.get_running_loop().call_later(seconds, watcher.report_again, path)
 
     def _overwritten(self, item: Item, watcher: AnyWatcher) -> None:
-        """Verify what is there now: it waits already, or its watcher reports it again."""
+        """Have the new content verified: it is queued already, or its watcher reports it again."""
         path, watch = item.checkpoint.path, item.checkpoint.watch
         log.info("superseded", watch=watch, path=path)
         if not self._work.is_waiting(watch, path):

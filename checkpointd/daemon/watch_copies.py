@@ -1,4 +1,4 @@
-"""What of one watch waits for its copy in a bucket, what failed, and when what is tried again."""
+"""The checkpoints of one watch that wait for their copy, failed ones, and when to retry them."""
 
 from __future__ import annotations
 
@@ -65,17 +65,19 @@ class WatchCopies:
         self._paused_until = 0.0
 
     def set_waiting(self, found: Iterable[Unreplicated]) -> None:
-        """Take what waits now; what does not wait any more has not failed either."""
+        """Set the checkpoints that wait; failures of all others are forgotten."""
         self._waiting = copying_order(found)
         self._measure()
-        paths = {one.path for one in self._waiting}
+        paths = {unreplicated.path for unreplicated in self._waiting}
         self._failures = {p: why for p, why in self._failures.items() if p in paths}
 
     def _measure(self) -> None:
-        """Sum up what waits: the status asks every second, and it may be very many."""
-        begins = (max(one.verified_at, self.since or 0.0) for one in self._waiting)
+        """Sum up what waits, for the status, which asks every second: there may be very many."""
+        begins = (
+            max(unreplicated.verified_at, self.since or 0.0) for unreplicated in self._waiting
+        )
         self._oldest_at = min(begins, default=None)
-        self._bytes = sum(one.size_bytes for one in self._waiting)
+        self._bytes = sum(unreplicated.size_bytes for unreplicated in self._waiting)
 
     def is_paused(self) -> bool:
         """Whether the store failed, and is not asked again yet."""
@@ -83,10 +85,10 @@ class WatchCopies:
 
     def due(self) -> Iterator[Unreplicated]:
         """What can be copied now, in order."""
-        for one in list(self._waiting):
-            failure = self._failures.get(one.path)
+        for unreplicated in list(self._waiting):
+            failure = self._failures.get(unreplicated.path)
             if failure is None or time.monotonic() >= failure.due:
-                yield one
+                yield unreplicated
 
     def next_due(self) -> float:
         """In how many seconds something that failed is tried again; at most a round."""
@@ -98,7 +100,9 @@ class WatchCopies:
 
     def note_copied(self, path: str) -> bool:
         """Note that a checkpoint was copied; return whether the store had failed before."""
-        self._waiting = [one for one in self._waiting if one.path != path]
+        self._waiting = [
+            unreplicated for unreplicated in self._waiting if unreplicated.path != path
+        ]
         self._measure()
         self._failures.pop(path, None)
         had_failed = bool(self.store_failure)

@@ -33,7 +33,7 @@ class WatchError(Exception):
 
 
 class WatchManager:
-    """Makes the watches that run those of the config.
+    """Starts and stops watches so that those of the config run.
 
     Args:
         watches: the watches that run; changed here and nowhere else.

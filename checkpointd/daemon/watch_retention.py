@@ -55,10 +55,10 @@ log = structlog.get_logger()
 
 
 class ApplyBy(enum.Enum):
-    """Who wants a plan carried out."""
+    """Who wants a plan carried out, if anybody does."""
 
     NOBODY = enum.auto()
-    """It is only shown to a person."""
+    """Nobody: it is only shown."""
 
     DAEMON = enum.auto()
     """The daemon, unless the plan waits for a person."""
@@ -114,7 +114,7 @@ class WatchRetention:
         return await self._disk(function, *args, **kwargs)
 
     async def stop(self) -> tuple[DiskThread, ...]:
-        """End what is being done, after the removal that has begun; a hung disk is left behind.
+        """Stop after the removal that has begun; a hung disk is left behind.
 
         Returns:
             The disk threads that have not ended.
@@ -139,7 +139,7 @@ class WatchRetention:
         self.due = 0.0
 
     async def recover(self) -> None:
-        """Bring to an end what a crash left half done, whatever the mode is."""
+        """Finish or undo what a crash left half done, in every mode."""
         await self._on_disk(self._recover)
 
     async def plan(
@@ -183,7 +183,7 @@ class WatchRetention:
         return await self._on_disk(self._expire)
 
     async def follow_disk(self) -> bool:
-        """Find out what is free; return whether the next saves may not find what they need."""
+        """Measure the free space; return whether the next saves may lack space."""
         return await self._on_disk(self._follow_disk)
 
     async def accept(self) -> int:
@@ -196,7 +196,7 @@ class WatchRetention:
         return self._keeper.problem
 
     async def measure(self) -> None:
-        """Find out how full the file system is."""
+        """Measure how full the file system is."""
         await self._on_disk(self._measure)
 
     @property

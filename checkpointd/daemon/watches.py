@@ -63,5 +63,5 @@ class Watches(UserDict[str, Watch]):
         return replace(settings, runtime=self._runtimes.of(settings.python))
 
     async def check_evaluator(self, name: str) -> None:
-        """Look at what checkpoints of a watch are evaluated with: it may have been edited."""
+        """Read again what checkpoints of a watch are evaluated with: it may have been edited."""
         await self.evaluators.check([self.verify_settings(name)])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Running:
-    """A verification that goes on; `since` is in monotonic seconds."""
+    """A running verification; `since` is in monotonic seconds."""
 
     item: Item
     since: float
@@ -113,7 +113,7 @@ class WorkQueue:
         )
 
     def wake(self) -> None:
-        """Look again at what may be taken: the capacity has changed."""
+        """Check again what may be taken: the capacity has changed."""
         self._changed.set()
 
     def done(self, item: Item) -> None:

@@ -95,7 +95,7 @@ class Reader(SeriesReader):
         return self._entries(f"WHERE {' AND '.join(where)} {order}", values)
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
-        """What was known of a watch and is gone or in the trash."""
+        """Checkpoints of a watch that are gone or in the trash."""
         found = self._rows(
             "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
             f"{BEFORE}, o.saved_at, o.sequence "

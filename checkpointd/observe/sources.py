@@ -58,15 +58,15 @@ class Control(Protocol):
         ...
 
     async def unpin(self, path: str) -> dict[str, Any]:
-        """Take that protection away."""
+        """Remove that protection."""
         ...
 
     async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
-        """Have a checkpoint carry tags."""
+        """Add tags to a checkpoint."""
         ...
 
     async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
-        """Take tags from a path."""
+        """Remove tags from a path."""
         ...
 
     async def restore(self, path: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Control(Protocol):
         ...
 
     async def retry_hooks(self, ids: Collection[int] | None) -> dict[str, Any]:
-        """Hand events over to hooks again now, all or those with these ids."""
+        """Run hooks for events again now, all or those with these ids."""
         ...
 
     async def verify(self, path: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class PlanningLedger(RootReader, Protocol):
         ...
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
-        """What was known of a watch and is gone or in the trash."""
+        """Checkpoints of a watch that are gone or in the trash."""
         ...
 
     def policy_records(self, watch: str) -> PolicyRecords:

@@ -1,1 +1,1 @@
-"""What can be wrong on a host, each with its cure: a table of checks, for `checkpointd doctor`."""
+"""The checks of `checkpointd doctor`: what can be wrong on a host, each with its cure."""

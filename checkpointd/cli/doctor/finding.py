@@ -1,4 +1,4 @@
-"""What a check of the host finds: how bad it is, one sentence, and what to do about it."""
+"""The finding of a host check: how bad it is, one sentence, and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
     OK = "ok"
     UNKNOWN = "unknown"
-    """It could not be found out; the cure says how it can be."""
+    """It is not known; the cure says how to find out."""
 
     WARNING = "warning"
     """Everything works, but somebody should look at this."""
@@ -41,12 +41,12 @@ def ok(message: str) -> Finding:
 
 
 def unknown(message: str, cure: str) -> Finding:
-    """It could not be found out."""
+    """It is not known."""
     return Finding(Level.UNKNOWN, message, cure)
 
 
 def warning(message: str, cure: str) -> Finding:
-    """It works, and is not as it should be."""
+    """It works, but is not as it should be."""
     return Finding(Level.WARNING, message, cure)
 
 
@@ -56,7 +56,7 @@ def problem(message: str, cure: str) -> Finding:
 
 
 NO_CONFIG = ("This is not known without the config.", "See `config` above.")
-"""The finding of what needs a config where there is none."""
+"""The finding of a check that needs a config where there is none."""
 
 
 @dataclass(frozen=True)

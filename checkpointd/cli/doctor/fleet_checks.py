@@ -22,7 +22,7 @@ _DASK = "distributed"
 
 
 def fleet(host: Host) -> Iterator[Finding]:
-    """Whether this host can be part of the cluster, and the cluster verifies."""
+    """Whether this host can join the cluster, and whether the cluster verifies."""
     if host.config is None:
         yield unknown(*NO_CONFIG)
         return
@@ -79,7 +79,7 @@ def _connection(dispatch: DispatchSettings) -> Finding:
 
 
 def _workers(host: Host) -> Iterator[Finding]:
-    """What the daemon knows of the workers; nothing where none runs."""
+    """What the daemon reports about the workers; nothing where no daemon runs."""
     if host.status is None or host.status.engine.name == "local":
         return
     engine = host.status.engine

@@ -76,7 +76,7 @@ def watch_limits(host: Host) -> Iterator[Finding]:
 
 
 def _directories(roots: list[str]) -> int:
-    """How many directories there are below roots, as far as can be counted in a short time."""
+    """The number of directories below roots, or as many as can be counted in a short time."""
     until, count, above = time.monotonic() + _MAX_SECONDS, 0, list(roots)
     while above and count < _MAX_DIRECTORIES and time.monotonic() < until:
         try:
@@ -182,7 +182,7 @@ def _clock_state() -> int | None:
 
 
 def _newest(root: str) -> tuple[float, str]:
-    """The latest time of a file in a root, and the file; of so many at most."""
+    """The latest modification time in a root, and that file; looks at a limited number of files."""
     left, above, newest = _MAX_FILES, [root], (0.0, root)
     while above and left > 0:
         try:

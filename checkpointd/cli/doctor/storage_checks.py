@@ -201,7 +201,7 @@ def _root(host: Host, watch: WatchSettings) -> Iterator[Finding]:
 
 
 def _first_unreadable(root: str) -> str:
-    """The first file or directory below a root that may not be read, of so many at most."""
+    """The first unreadable path below a root; looks at a limited number of files."""
     left = _MAX_ENTRIES
     above = [root]
     while above and left > 0:

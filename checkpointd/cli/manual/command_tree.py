@@ -1,4 +1,4 @@
-"""The commands, their arguments and options, as facts for the manual and the man page."""
+"""The commands with their arguments and options, as data for the manual and the man page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Command:
 
 
 def command_tree(command: Any, name: str = "checkpointd") -> Iterator[Command]:
-    """Yield a command and all below it.
+    """Yield a command and all its subcommands.
 
     Args:
         command: the program's command, as typer has made it.

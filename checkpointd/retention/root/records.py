@@ -20,11 +20,11 @@ class RootReader(Protocol):
 
     @property
     def progress(self) -> int:
-        """A count that only rises."""
+        """A counter that only increases."""
         ...
 
     def unconfirmed(self, watch: str) -> bool:
-        """Whether the ledger was lost, and that is not over."""
+        """Whether a lost ledger still holds the pruning of a watch."""
         ...
 
     def unverified_since_lost(self, watch: str) -> int:
@@ -36,7 +36,7 @@ class RootReader(Protocol):
         ...
 
     def unread(self, watch: str) -> int:
-        """How many must be read again, because an older ledger was put back."""
+        """How many checkpoints must be read again, because an older ledger was restored."""
         ...
 
     def pins_below(self, root: str) -> list[Pin]:

@@ -37,7 +37,7 @@ def test_a_key_that_cannot_be_a_path_is_named() -> None:
         (NotFoundError("404"), FileNotFoundError, "no such object"),
         (NotFoundError("<Code>NoSuchBucket</Code>"), FileNotFoundError, "no such bucket"),
         (PreconditionError("412"), ObjectChangedError, "written over"),
-        (Exception("<Code>AccessDenied</Code>"), PermissionError, "look at the credentials"),
+        (Exception("<Code>AccessDenied</Code>"), PermissionError, "check the credentials"),
         (Exception("HTTP error: error sending request\n"), OSError, "error sending request"),
         (Exception("status code: 503 Service Unavailable: x"), OSError, "503"),
     ],
