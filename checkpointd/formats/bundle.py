@@ -32,6 +32,7 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 NO_HEADER = "The index holds no bundle's header."
 """What is wrong with a table that is no bundle's."""
 
+_DAMAGED = "An entry of the index is damaged: it names more bytes than it has."
 _CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _MAX_SHARDS = 99999
 _MAX_TYPE = 100
@@ -154,10 +155,15 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
     header: tuple[int, bool, FormatError | None] | None = None
     entries = []
     for key, value in pairs:
-        if key:
-            entries.append(_entry(key.decode("utf-8", "surrogateescape"), value))
-        else:
-            header = _header(value)
+        try:
+            if key:
+                entries.append(_entry(key.decode("utf-8", "surrogateescape"), value))
+            else:
+                header = _header(value)
+        except FormatError as error:
+            if error.word != TRUNCATED:
+                raise
+            raise FormatError(MALFORMED, _DAMAGED) from None  # its block is all there
     if header is None:
         raise FormatError(MALFORMED, NO_HEADER)
     return BundleIndex(header[0], tuple(entries), *header[1:])
