@@ -103,7 +103,7 @@ def of_files(
 
 def of_checkpoint(
     path: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     storage_of: Callable[[str], Storage] = lambda _path: LOCAL,
     blocks: Blocks = blocks_of_file,
 ) -> tuple[FileDigest, ...]:

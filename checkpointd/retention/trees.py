@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format, directory_specs
+from checkpointd.core.mounts import mount_id
 from checkpointd.formats.names import belongs, is_left_out
 
 if TYPE_CHECKING:
@@ -180,16 +181,7 @@ def _is_of_one_mount(name: str, directory_fd: int) -> bool:
     """
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
-        mount = _mount_of(file)
-        return mount is not None and mount == _mount_of(directory_fd)
+        mount = mount_id(file)
+        return mount is not None and mount == mount_id(directory_fd)
     finally:
         os.close(file)
-
-
-def _mount_of(file: int) -> str | None:
-    """The id of the mount that an open file is on; None where /proc does not show it."""
-    try:
-        with open(f"/proc/self/fdinfo/{file}", encoding="ascii") as info:
-            return next((line.split()[1] for line in info if line.startswith("mnt_id:")), None)
-    except OSError:
-        return None

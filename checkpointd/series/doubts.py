@@ -114,7 +114,7 @@ class SeriesNames:
 def names_of(
     label: str,
     paths: Sequence[str],
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     templates: Sequence[str] = (),
 ) -> SeriesNames | None:
     """Return the names of a series for comparison; None if there is nothing to be in doubt about.

@@ -39,7 +39,7 @@ _UNIX = re.compile(rf"{_NOT_AFTER}[12][0-9]{{9}}{_NOT_BEFORE}")
 
 def parse_name(
     relative: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     templates: Sequence[str] = (),
     stems: Collection[str] = (),
 ) -> ParsedName:
@@ -68,7 +68,7 @@ def parse_name(
 
 def numbers_of(
     relative: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     stems: Collection[str] = (),
 ) -> Numbers:
     """Return what the numbers of a name mean without a template; see `parse_name`.
@@ -159,10 +159,10 @@ def _of_last(stem: str, *, is_numbered: bool) -> Numbers:
 def _is_a_time(match: re.Match[str]) -> bool:
     part = {k: int(v) for k, v in match.groupdict(default="0").items() if k != "dash"}
     return (
-        1970 <= part["year"] <= 9999  # noqa: PLR2004 - the range of time() and of a four-digit year
-        and 1 <= part["month"] <= 12  # noqa: PLR2004 - months of a year
-        and 1 <= part["day"] <= 31  # noqa: PLR2004 - days of a month
-        and part["hour"] < 24  # noqa: PLR2004 - hours of a day
-        and part["minute"] < 60  # noqa: PLR2004 - minutes of an hour
-        and part["second"] <= 60  # noqa: PLR2004 - seconds of a minute, with a leap second
+        1970 <= part["year"] <= 9999  # the range of time() and of a four-digit year
+        and 1 <= part["month"] <= 12  # months of a year
+        and 1 <= part["day"] <= 31  # days of a month
+        and part["hour"] < 24  # hours of a day
+        and part["minute"] < 60  # minutes of an hour
+        and part["second"] <= 60  # seconds of a minute, with a leap second
     )

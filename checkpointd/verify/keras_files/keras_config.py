@@ -51,7 +51,7 @@ class KerasConfig:
         return tuple(sorted(set(_custom([self.model, self.compile]))))
 
 
-def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's own name
+def read(path: str, format: Format) -> KerasConfig:
     """Read the configuration of a `.keras` or HDF5 file, or of Keras's directory.
 
     Raises:

@@ -110,7 +110,7 @@ def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
     for part in walk(read, graph.start, graph.end):
         if part.number == 1:
             found.nodes.append(node_at(read, part))
-        elif part.number == 2:  # noqa: PLR2004 - GraphDef.library
+        elif part.number == 2:  # GraphDef.library
             for piece in walk(read, part.start, part.end):
                 _library(read, piece, found)
 
@@ -123,10 +123,10 @@ def _library(read: Read, piece: Span, found: MetaGraph) -> None:
             wrong = f"It holds the function {function.name!r} twice, or without a name."
             raise FormatError(MALFORMED, wrong)
         found.functions[function.name] = function
-    elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
+    elif piece.number == 2:  # FunctionDefLibrary.gradient
         names = dict(fields(whole(read, piece)))
         found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
-    elif piece.number == 3:  # noqa: PLR2004 - FunctionDefLibrary.registered_gradients
+    elif piece.number == 3:  # FunctionDefLibrary.registered_gradients
         found.backward.update(texts(whole(read, piece), 1))
 
 
@@ -138,11 +138,11 @@ def _function(read: Read, span: Span) -> Function:
     nodes: list[Node] = []
     stands_in = False
     for part in walk(read, span.start, span.end):
-        if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
+        if part.number == 3:  # FunctionDef.node_def
             nodes.append(node_at(read, part))
-        elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
+        elif part.number == 5:  # FunctionDef.attr
             stands_in |= map_entry(whole(read, part))[0] == "api_implements"
-        elif part.number == 4:  # noqa: PLR2004 - FunctionDef.ret
+        elif part.number == 4:  # FunctionDef.ret
             to, result = map_entry(whole(read, part))
             returned[to] = text(result)
         elif part.number == 1:
@@ -150,7 +150,7 @@ def _function(read: Read, span: Span) -> Function:
                 if key == 1:
                     name = text(value)
                 elif key in (2, 3):  # OpDef.input_arg, output_arg
-                    names = arguments if key == 2 else given  # noqa: PLR2004
+                    names = arguments if key == 2 else given
                     names.append(last(texts(message(value), 1)))
     results = tuple(returned.get(to, "") for to in given)
     return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
@@ -166,7 +166,7 @@ def _description(kind: int, data: bytes, found: MetaGraph) -> None:
                 found.saver.append(text(value))
             if key == 1:
                 found.filename = text(value)
-            elif key == 3:  # noqa: PLR2004 - SaverDef.restore_op_name
+            elif key == 3:  # SaverDef.restore_op_name
                 found.restore = text(value)
     elif kind == _COLLECTION:
         _collection(data, found)
@@ -186,7 +186,7 @@ def _signature(data: bytes, found: MetaGraph) -> None:
     for key, content in fields(value):
         if key in (1, 2):  # SignatureDef.inputs, outputs
             alias, info = map_entry(message(content))
-            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
+            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))
     left = {map_entry(default)[0] for default in messages(value, 4)}
     label = f"signature {name}"
     where = found.initial if name == _INIT_OP else found.signatures
@@ -226,8 +226,8 @@ def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
     for key, value in fields(info):
         if key == 1:
             yield text(value)
-        elif key == 4:  # noqa: PLR2004 - TensorInfo.coo_sparse
+        elif key == 4:  # TensorInfo.coo_sparse
             yield from texts(message(value), 1, 2, 3)
-        elif key == 5:  # noqa: PLR2004 - TensorInfo.composite_tensor
+        elif key == 5:  # TensorInfo.composite_tensor
             for component in messages(message(value), 2):
                 yield from _tensors(component, depth + 1)
