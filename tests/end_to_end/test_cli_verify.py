@@ -175,7 +175,7 @@ def test_a_directory_above_watches_has_the_settings_of_each(runs: Path, tmp_path
     assert above == {**found("all/lax"), **found("link"), none: above[none]}
 
 
-def test_inspect_tells_what_is_in_it(runs: Path) -> None:
+def test_inspect_lists_the_content(runs: Path) -> None:
     """For people and for programs; what is not whole is reported, and the exit code is 1."""
     done = checkpointd("inspect", "good.keras", home=runs)
     assert done.returncode == 0

@@ -121,7 +121,7 @@ def test_an_empty_prefix_is_a_checkpoint(verdicts: dict[str, dict[str, Any]]) ->
         ("data.keras", "no Keras model and no weights"),
     ],
 )
-def test_other_content_is_invalid_and_told_for_what_it_is(
+def test_other_content_is_invalid_and_named(
     verdicts: dict[str, dict[str, Any]], name: str, text: str
 ) -> None:
     """Nobody looks for a full disk."""

@@ -101,7 +101,7 @@ def test_sigterm_ends_everything_cleanly(daemon: Daemon, made: Path) -> None:
 
 
 def test_sighup_reloads_and_a_broken_config_changes_nothing(daemon: Daemon, made: Path) -> None:
-    """A new watch is taken up; a wrong config is told and the old one goes on."""
+    """A new watch is taken up; a wrong config is reported and the old one stays in use."""
     daemon.config.write_text(SCANNING)
     daemon.start()
     more = daemon.home / "more"

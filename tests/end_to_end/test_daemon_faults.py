@@ -41,7 +41,7 @@ def small_state(daemon: Daemon) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(state)], check=True)
 
 
-def test_a_full_state_disk_is_told_and_nothing_is_lost(
+def test_a_full_state_disk_is_reported_and_nothing_is_lost(
     daemon: Daemon, made: Path, small_state: Path
 ) -> None:
     """While the ledger cannot be written the daemon goes on; with room again the verdict comes."""

@@ -91,7 +91,7 @@ def test_what_is_open_to_the_network_is_a_problem_and_no_error(daemon: Daemon) -
 
 
 @needs_openssl
-def test_a_key_that_cannot_be_used_is_told_with_its_line(daemon: Daemon) -> None:
+def test_a_key_that_cannot_be_used_is_reported_with_its_line(daemon: Daemon) -> None:
     """By `config check`; the daemon does not start without it, and says the same."""
     web, other = pair(daemon.home, "web"), pair(daemon.home, "o")
     config(daemon, '[web.tls]\ncert_file = "web.crt"\nkey_file = "web.key"\n')

@@ -37,7 +37,7 @@ def said(error: BaseException) -> str:
     return found.message
 
 
-def test_an_op_that_only_a_gpu_has_is_told_from_one_that_is_gone() -> None:
+def test_an_op_that_only_a_gpu_has_is_distinguished_from_one_that_was_removed() -> None:
     """A GPU is asked for where the op has a kernel there, and for no other op."""
     gpu = said(ValueError(KERNEL % ("CudnnRNN", "  device='GPU'; T in [DT_FLOAT]")))
     gone = said(ValueError(KERNEL % ("BoostedTreesBucketize", "  <no registered kernels>")))
