@@ -97,22 +97,22 @@ def within_size(
 
 
 def deferred(
-    decisions: Sequence[Decision], policy: RetentionSettings, found: FileSystem | None
+    decisions: Sequence[Decision], policy: RetentionSettings, filesystem: FileSystem | None
 ) -> list[Decision]:
     """Keep what need not go yet: only so much goes that the file system is below `prune_defer`.
 
     Args:
         decisions: what is to go otherwise.
         policy: of the watch.
-        found: how full the file system is; None if that is not known.
+        filesystem: how full the file system is; None if that is not known.
     """
     share = policy.prune_defer
     if share is None:
         return list(decisions)
     needed = 0.0
     why = f"how full the file system is cannot be found out ({DEFERRED} = {share:.0%})"
-    if found is not None:
-        needed = found.without_trash - share * (found.used + found.free)
+    if filesystem is not None:
+        needed = filesystem.without_trash - share * (filesystem.used + filesystem.free)
         why = (
             f"without the trash, and what goes before it, the file system is not fuller than "
             f"{DEFERRED} = {share:.0%}"

@@ -124,10 +124,10 @@ def is_unchanged_on_disk(entry: Entry) -> bool:
     """Whether the content on disk is the one that the ledger knows, by names, sizes and times."""
     try:
         place = storage_of(entry.checkpoint.path)
-        found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
+        on_disk = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
     except OSError:
         return False
-    return found.key == entry.generation.key
+    return on_disk.key == entry.generation.key
 
 
 def has_current_verdict(entry: Entry | None) -> bool:

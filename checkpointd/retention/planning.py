@@ -221,11 +221,11 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
 
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:
     """The paths of those that have others inside."""
-    found: set[str] = set()
+    containing: set[str] = set()
     paths = [entry.path for entry in entries]
     for path in paths:
         above = path.rpartition("/")[0]
-        while above and above not in found:
-            found.add(above)
+        while above and above not in containing:
+            containing.add(above)
             above = above.rpartition("/")[0]
-    return frozenset(found.intersection(paths))
+    return frozenset(containing.intersection(paths))

@@ -154,8 +154,8 @@ class Pruner:
             OSError: the root or its trash cannot be opened.
             LedgerError: the ledger could not be written.
         """
-        found = self.trash.recover()
-        for recovered in found:
+        results = self.trash.recover()
+        for recovered in results:
             item = recovered.item
             entry = self._records.entry(item.path) if item is not None else None
             if item is None or entry is None:
@@ -170,7 +170,7 @@ class Pruner:
                 and item.manifest.ledger == self._records.identity
             ):
                 self._note_trashed(item, entry)
-        return found
+        return results
 
     def empty(self, ids: frozenset[str]) -> Expired:
         """Delete some items for good because a person wants that."""

@@ -101,11 +101,11 @@ class PruningRound:
     def _alone_in_named(self, entry: Entry, references: References) -> frozenset[int]:
         """Those of its series that are the only one in a directory that is named now: their ids."""
         series = group_of(entry.checkpoint, self.policy.group_by)
-        paths, found = self._alone.get(series, (None, frozenset[int]()))
+        paths, alone = self._alone.get(series, (None, frozenset[int]()))
         if paths != references.paths:
-            found = alone_in_named(self._series[series], references)
-            self._alone[series] = references.paths, found
-        return found
+            alone = alone_in_named(self._series[series], references)
+            self._alone[series] = references.paths, alone
+        return alone
 
     def others(self, entry: Entry) -> Iterator[Entry]:
         """The valid ones of the same run that are not being removed, kept ones first.

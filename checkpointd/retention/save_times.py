@@ -74,16 +74,16 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
         sightings: of all that is known, whatever its series.
         now: seconds since the epoch.
     """
-    found: dict[int, float] = {}
+    latest: dict[int, float] = {}
     limit, following, sequence = now, now, None
     for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
         seen = one.seen
-        found[one.id] = seen if 0 < seen < limit else limit
+        latest[one.id] = seen if 0 < seen < limit else limit
         if 0 < seen < following:
             following = seen
-    return found
+    return latest
 
 
 def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> dict[int, str]:

@@ -45,10 +45,10 @@ def saving_orders_beside(entries: Iterable[Entry]) -> tuple[SavingOrder, ...]:
         for entry in entries
         if entry.checkpoint.format is Format.TF_CHECKPOINT
     )
-    found = []
+    orders = []
     for directory in directories:
         path = f"{directory}/{state_file.NAME}"
         state = read_state_file(path, must_be_one=True)
         if len(state.saved) > 1:
-            found.append(saving_order_of(path, state, Spellings(directory)))
-    return tuple(found)
+            orders.append(saving_order_of(path, state, Spellings(directory)))
+    return tuple(orders)

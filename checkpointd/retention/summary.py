@@ -81,8 +81,8 @@ def leaves(decision: Decision) -> bool:
 
 def leaving(plan: RetentionPlan) -> list[Entry]:
     """What a plan removes now, or once it is old enough; oldest first."""
-    found = [d.entry for d in plan.decisions if leaves(d)]
-    return sorted(found, key=lambda e: (e.saved_at, e.id))
+    entries = [d.entry for d in plan.decisions if leaves(d)]
+    return sorted(entries, key=lambda e: (e.saved_at, e.id))
 
 
 def summarize(plan: RetentionPlan) -> PlanSummary:

@@ -90,8 +90,8 @@ def plan_watch(
         by_person: whether a person has the plan carried out, whole runs included (`keep_runs`).
     """
     references = (index or reference_index(watch)).sweep()
-    found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
-    entries = found.marked(ledger.entries(watch.name))
+    view = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
+    entries = view.marked(ledger.entries(watch.name))
     changed, touched = set[str](), set[str]()
     for e in entries:
         if e.state is State.VALID:
@@ -108,7 +108,7 @@ def plan_watch(
         entries,
         references,
         seen,
-        found.doubts,
+        view.doubts,
         problem=problem,
         evaluation=evaluation,
         by_person=by_person,

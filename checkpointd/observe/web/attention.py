@@ -83,11 +83,11 @@ class Headline:
 
 def todos(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> list[Todo]:
     """What needs a person's attention, the worst first, nothing twice."""
-    found = [*_daemon(status), *_watches(status), *_disks(status, now), *_holds(status)]
+    entries = [*_daemon(status), *_watches(status), *_disks(status, now), *_holds(status)]
     for rank, one in ((Rank.INVALID, "invalid"), (Rank.INCONCLUSIVE, "inconclusive")):
-        found += _not_valid(rank, [s for s in series if s.state == one], now)
-    found += _quiet(series, now)
-    return sorted(dict.fromkeys(found), key=lambda todo: todo.rank)
+        entries += _not_valid(rank, [s for s in series if s.state == one], now)
+    entries += _quiet(series, now)
+    return sorted(dict.fromkeys(entries), key=lambda todo: todo.rank)
 
 
 def series_todos(one: SeriesStatus, now: float) -> list[Todo]:
@@ -190,11 +190,11 @@ def _watches(status: DaemonStatus) -> Iterable[Todo]:
 
 def by_device(watches: Iterable[WatchStatus]) -> list[list[WatchStatus]]:
     """The watches, those on one file system together; those that are not measured left out."""
-    found: dict[str, list[WatchStatus]] = {}
+    groups: dict[str, list[WatchStatus]] = {}
     for watch in watches:
         if watch.filesystem.size_bytes and watch.filesystem_avail_bytes is not None:
-            found.setdefault(watch.filesystem.device or watch.name, []).append(watch)
-    return list(found.values())
+            groups.setdefault(watch.filesystem.device or watch.name, []).append(watch)
+    return list(groups.values())
 
 
 def full_at(watches: Sequence[WatchStatus]) -> float | None:

@@ -61,7 +61,7 @@ def worst_first(series: Sequence[SeriesStatus]) -> list[SeriesStatus]:
 
 def disks(status: DaemonStatus) -> list[Disk]:
     """The file systems of the watches, the fullest first."""
-    found = [
+    file_systems = [
         Disk(
             watches=tuple(watches),
             free=min(watch.filesystem_avail_bytes or 0 for watch in watches),
@@ -73,7 +73,7 @@ def disks(status: DaemonStatus) -> list[Disk]:
         )
         for watches in by_device(status.watches)
     ]
-    return sorted(found, key=lambda disk: -disk.used)
+    return sorted(file_systems, key=lambda disk: -disk.used)
 
 
 def counts(watch: WatchStatus) -> list[tuple[str, int]]:

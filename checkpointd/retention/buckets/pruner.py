@@ -139,26 +139,26 @@ class BucketPruner:
             LedgerError: the ledger could not be written.
         """
         removals = self._records.bucket_removals(self._watch)
-        found = next((r for r in removals if path_or_id in (r.path, r.item)), None)
-        if found is None:
+        removal = next((r for r in removals if path_or_id in (r.path, r.item)), None)
+        if removal is None:
             raise NotInTrashError(
                 f"{path_or_id!r} was not removed from {self._view.root!r}: `checkpointd trash "
                 "list` shows what was."
             )
-        for one in found.objects:
+        for one in removal.objects:
             fate, undo = self._store.look(one.key, one.condition)
             if fate is Fate.OTHER:
                 raise TrashError(
-                    f"{found.path!r} cannot be restored: {one.key!r} is another object now, or the "
-                    "store does not have its content any more."
+                    f"{removal.path!r} cannot be restored: {one.key!r} is another object now, or "
+                    "the store does not have its content any more."
                 )
             if fate is Fate.DELETED and undo != one.undo:
                 raise TrashError(
-                    f"{found.path!r} cannot be restored: {one.key!r} was deleted once more since."
+                    f"{removal.path!r} cannot be restored: {one.key!r} was deleted once more since."
                 )
-        self._records.pin(found.path, RESTORED_NOTE)
-        self._bring_back(found)
-        return found
+        self._records.pin(removal.path, RESTORED_NOTE)
+        self._bring_back(removal)
+        return removal
 
     def recover(self) -> list[str]:
         """Finish or undo what a crash left; returns a sentence for each; called at start.
@@ -304,10 +304,10 @@ class BucketPruner:
 
     def _undo(self, removal: Removal) -> None:
         removals = self._records.bucket_removals(self._watch)
-        found = next((r for r in removals if r.item == removal.item), None)
-        if found is None:
+        recorded = next((r for r in removals if r.item == removal.item), None)
+        if recorded is None:
             raise NotInTrashError(f"{removal.entry.path!r} is not in the ledger any more")
-        self._bring_back(found)
+        self._bring_back(recorded)
 
     def _guard(self, entry: Entry, current: PruningRound) -> None:
         """Check what must hold right now: no pin or reference, and enough others stay."""

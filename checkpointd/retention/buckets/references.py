@@ -103,11 +103,11 @@ class BucketReferences:
             OSError: the store does not answer.
         """
         try:
-            found = self._view.client.head(parse_url(path).key)
+            stored = self._view.client.head(parse_url(path).key)
         except FileNotFoundError:
             self._states.pop(path, None)
             return
-        self._read(path, found)
+        self._read(path, stored)
 
     def _read(self, path: str, found: StoredObject) -> None:
         known = self._states.get(path)
@@ -210,9 +210,9 @@ class _OneObject:
             raise _UnreadError(f"it cannot be read ({error.strerror})", changed=False) from None
 
 
-def _other_than(found: StoredObject) -> StoredObject:
+def _other_than(listed: StoredObject) -> StoredObject:
     """An object that equals none that is listed."""
-    return replace(found, size=-1)
+    return replace(listed, size=-1)
 
 
 def _above(root: str) -> list[str]:

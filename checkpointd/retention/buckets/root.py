@@ -73,10 +73,10 @@ class BucketRecords:
     def _read(self, name: str) -> RecordFile | None:
         client = self._view.client
         try:
-            found = client.head(self._key(name))
+            stored = client.head(self._key(name))
             known = self._found.get(name)
-            if known is None or known[0] != found:
-                self._found[name] = found, parse(client.read(found, 0, found.size))
+            if known is None or known[0] != stored:
+                self._found[name] = stored, parse(client.read(stored, 0, stored.size))
         except FileNotFoundError:
             self._found.pop(name, None)
             return None
@@ -132,9 +132,13 @@ class BucketKeeper:
             return RootView(RootDoubts(pins=_unreadable(self._root, error)))
         if copied := pin_copy.pins_in(self._root, files[pin_copy.NAME]):
             self._records.add_pins(copied)
-        found = files[owner.NAME]
-        if found is not None and not self._written and is_ahead(self._watch, self._records, found):
-            self._records.mark_unread(self._watch, owner.NAME, found.digest)
+        record = files[owner.NAME]
+        if (
+            record is not None
+            and not self._written
+            and is_ahead(self._watch, self._records, record)
+        ):
+            self._records.mark_unread(self._watch, owner.NAME, record.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(self._watch, self._root, self._records, files, written=self._written)
         is_in_doubt = doubts.rebuilt or doubts.pins or doubts.locked

@@ -74,7 +74,7 @@ class Source:
             NotCopiableError: a name is not UTF-8, which a key must be, or it cannot be read.
         """
         by_name = {member.name: member for member in self._generation.members}
-        found = [
+        files = [
             SourceFile(_path_of(self.path, name), by_name[name])
             for name in copy_order(by_name, self._checkpoint.format)
         ]
@@ -84,15 +84,15 @@ class Source:
             with contextlib.suppress(FileNotFoundError):
                 beside = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
                 if stat.S_ISREG(beside.st_mode):
-                    found.insert(0, record)
-        for file in found:
+                    files.insert(0, record)
+        for file in files:
             try:
                 file.path.encode()
             except UnicodeEncodeError:
                 raise NotCopiableError(
                     f"the name {file.path!r} is not UTF-8, and no object can have it: rename it"
                 ) from None
-        return found
+        return files
 
     def check(self) -> None:
         """Compare all of it with the generation that was verified.
@@ -139,11 +139,11 @@ class Source:
             with opened_root(self._root) as root_fd, opened_below(root_fd, parent) as parent_fd:
                 file_fd = os.open(name, flags, dir_fd=parent_fd)
             try:
-                found = os.fstat(file_fd)
-                if not stat.S_ISREG(found.st_mode):
+                status = os.fstat(file_fd)
+                if not stat.S_ISREG(status.st_mode):
                     raise NotUnchangedError(f"{file.path!r} is not a regular file")
-                _compare(file, found, found)
-                yield file_fd, found
+                _compare(file, status, status)
+                yield file_fd, status
             finally:
                 os.close(file_fd)
 

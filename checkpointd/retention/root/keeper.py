@@ -98,9 +98,13 @@ class RootKeeper:
         copied = pin_copy.pins_in(self._root, files[pin_copy.NAME])
         if copied:
             self._records.add_pins(copied)
-        found = files[owner.NAME]
-        if found is not None and not self._written and is_ahead(self._watch, self._records, found):
-            self._records.mark_unread(self._watch, owner.NAME, found.digest)
+        record = files[owner.NAME]
+        if (
+            record is not None
+            and not self._written
+            and is_ahead(self._watch, self._records, record)
+        ):
+            self._records.mark_unread(self._watch, owner.NAME, record.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(
             self._watch,
@@ -138,8 +142,8 @@ class RootKeeper:
 
     def _begin(self) -> None:
         if not self._begun:
-            found = os.stat(self._root)
-            self._records.begin_root(self._watch, self._root, found.st_dev, found.st_ino)
+            status = os.stat(self._root)
+            self._records.begin_root(self._watch, self._root, status.st_dev, status.st_ino)
             self._begun = True
 
     def _acquire(self, *, enforce: bool) -> str:

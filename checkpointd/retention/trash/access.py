@@ -104,11 +104,11 @@ def give(file: int, access: Access) -> None:
 
 
 def _access_of(directory: str | int) -> Access:
-    found = os.stat(directory)
-    mode = stat.S_IMODE(found.st_mode)
+    status = os.stat(directory)
+    mode = stat.S_IMODE(status.st_mode)
     try:
         os.getxattr(directory, _LISTS[0])
         mode &= ~0o077
     except OSError:
         pass
-    return Access(mode, found.st_uid, found.st_gid)
+    return Access(mode, status.st_uid, status.st_gid)
