@@ -112,10 +112,10 @@ class Reader(SeriesReader):
                 first_seen=first_seen,
                 seen=seen,
                 sequence=max(sequence, self.found_together),
-                original=original_of(*original),
+                original=original_of(*origin),
                 before=before_of(before),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence, before, *original in result
+            for number, text, step, saved_at, first_seen, seen, sequence, before, *origin in result
             if (checkpoint := _checkpoint(text)) is not None
         ]
 

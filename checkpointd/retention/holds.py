@@ -125,9 +125,11 @@ def _state_file_unreadable(state: SeriesState) -> str:
     unreadable = state.references.unreadable
     for entry in state.entries if unreadable else ():
         if entry.checkpoint.format is Format.TF_CHECKPOINT:
-            state_file = state.references.unreadable_for(entry.path)
-            if state_file is not None:
-                return f"The state file {state_file.path!r} does not say what is in use: {state_file.reason}."
+            broken = state.references.unreadable_for(entry.path)
+            if broken is not None:
+                return (
+                    f"The state file {broken.path!r} does not say what is in use: {broken.reason}."
+                )
     return ""
 
 
