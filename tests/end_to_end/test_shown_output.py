@@ -38,7 +38,7 @@ def shape(line: str) -> str:
 
 def without_time(line: str) -> str:
     """A line without how long it took."""
-    return re.sub(r"  <?[\d.]+ s$", "", line)
+    return re.sub(r"  <?[\d.]+ (s|min)$", "", line)
 
 
 def test_verify_prints_what_is_shown(tmp_path: Path) -> None:
