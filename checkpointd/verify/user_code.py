@@ -134,7 +134,7 @@ def resolve(target: str, where: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             raise UserCodeError(
-                f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: mend the name."
+                f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: correct the name."
             )
         found = getattr(found, part)
     return found
