@@ -28,7 +28,7 @@ _CHANGED = "It was written over while it was copied from the bucket"
 
 
 class StagingStoppedError(Exception):
-    """Nobody waits for the copy any more."""
+    """The copy was stopped."""
 
 
 def stage(
@@ -45,7 +45,7 @@ def stage(
         checkpoint: what is copied; its path is a URL.
         generation: its members as they were listed.
         directory: an empty one on the local disk.
-        stopped: whether nobody waits for the copy any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
 
     Returns:
         The path of the copy, and its generation on the local disk.

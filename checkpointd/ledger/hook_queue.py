@@ -144,7 +144,7 @@ class HookQueue(TrustWriter):
             )
 
     def retry_hooks(self, identities: Collection[int] | None = None) -> int:
-        """Have events handed over again now, all or those with these ids; return how many."""
+        """Make events due again now, all or those with these ids; return how many."""
         chosen = [
             event.id for event in self.hooks() if identities is None or event.id in identities
         ]

@@ -1,8 +1,8 @@
-"""What goes or stays for want of space, after all rules: `max_total_bytes` and `prune_defer`; pure.
+"""What is removed or kept because of space, after all rules: `max_total_bytes` and `prune_defer`.
 
-What outranks what: a hold, a pin, a reference, the newest, a doubt, `keep_min_valid`, and a rule
-that names checkpoints one by one (`outranks_size` in its row) keep a checkpoint whatever the size
-of all. The rules by count and time yield, the oldest first.
+Pure. In order of precedence: a hold, a pin, a reference, the newest, a doubt, `keep_min_valid`, and
+a rule that names checkpoints one by one (`outranks_size` in its row) keep a checkpoint whatever the
+size of all. The rules by count and time yield, the oldest first.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def deferred(
 
 
 def _oldest_first(decisions: Iterable[Decision]) -> list[Decision]:
-    """What is invalid first, then what was seen first; of those found together by age."""
+    """Invalid ones first, then by when they were first seen; those found together by age."""
 
     def place(decision: Decision) -> tuple[bool, int, float, int]:
         entry = decision.entry

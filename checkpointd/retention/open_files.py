@@ -1,4 +1,4 @@
-"""Whether a process has a file of a checkpoint open: such a one is not moved.
+"""Whether a process has a file of a checkpoint open; if so, the checkpoint is not moved.
 
 What is written through a handle that was opened before a move would end in the trash, and a reader
 of several files would not find the next one. The kernel answers exactly, for the processes of all

@@ -71,7 +71,7 @@ class RetentionPlan:
 
     @property
     def removals(self) -> tuple[Decision, ...]:
-        """What may go, oldest first."""
+        """What is removed, oldest first."""
         removed = [d for d in self.decisions if not d.keep]
         return tuple(sorted(removed, key=lambda d: (d.entry.saved_at, d.entry.id)))
 
@@ -231,7 +231,7 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
 
 
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:
-    """The paths of those that have others inside."""
+    """The paths of checkpoints that contain other checkpoints."""
     containing: set[str] = set()
     paths = [entry.path for entry in entries]
     for path in paths:

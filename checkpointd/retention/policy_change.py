@@ -1,4 +1,4 @@
-"""Whether a changed policy keeps at least what the one before kept; pure.
+"""Whether a changed policy keeps at least what the previous one kept; pure.
 
 Only what is certain counts: larger values where larger means more, and further rules beside others
 that keep. Everything else may remove what stayed before.

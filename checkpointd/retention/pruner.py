@@ -137,7 +137,7 @@ class Pruner:
         return item
 
     def _brought_back(self, path_or_id: str) -> TrashItem | None:
-        """Recover; the item, if that has brought it back to its path."""
+        """Recover, and return the item if that has restored it to its path."""
         for found in self.recover():
             item = found.item
             is_back = found.outcome in ("undone", "restored")
@@ -239,7 +239,7 @@ class Pruner:
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
-        """Check what must hold right now: no pin, reference or writer, and enough others stay."""
+        """Check right before a removal: no pin, reference or writer, and enough others stay."""
         check_unused(entry, current, self._records, os.path.dirname(entry.path))
         use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
         if use is not None:

@@ -24,7 +24,7 @@ class ReferenceSource(Protocol):
     """Finds what refers to checkpoints; `ReferenceIndex` is one."""
 
     def sweep(self) -> References:
-        """Everything that is referred to now."""
+        """Return everything that is referred to now."""
         ...
 
     def near(self, directory: str) -> References:
@@ -78,11 +78,11 @@ class PruningRound:
         return self._ledger
 
     def begin(self, entry: Entry) -> None:
-        """From now on the checkpoint is not one of those that stay."""
+        """Stop counting a checkpoint among those that stay."""
         self._leaving.add(entry.id)
 
     def cancel(self, entry: Entry) -> None:
-        """The checkpoint stays after all."""
+        """Count the checkpoint among those that stay again."""
         self._leaving.discard(entry.id)
 
     def why_in_use(self, entry: Entry, references: References) -> str:

@@ -1,4 +1,4 @@
-"""The references below a root, walked once and then kept current while checkpoints are moved.
+"""The references below a root: collected once, then updated while checkpoints are moved.
 
 A new link or state file changes the modification time of its directory, so a sweep lists again
 only directories that changed, reads again only state files that changed, and follows every known
@@ -71,7 +71,7 @@ class ReferenceIndex:
         self._next_sweep = 0.0
 
     def sweep(self) -> References:
-        """Everything that is referred to now."""
+        """Return everything that is referred to now."""
         with self._lock:
             return self._sweep()
 

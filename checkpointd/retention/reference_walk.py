@@ -200,7 +200,7 @@ def possible_state_files(files: Mapping[str, object], directory: str) -> list[st
 
 
 def _is_settled(stamp: Stamp) -> bool:
-    """Whether the last change is so long ago that the next one has another time."""
+    """Whether the last change is old enough for the next one to have a different time."""
     return time.time_ns() - max(stamp[2:]) > _RECENT_NS
 
 

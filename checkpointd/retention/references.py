@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnreadableStateFile:
-    """A `checkpoint` state file from which nothing can be learned, and why."""
+    """A `checkpoint` state file that cannot be used, and why."""
 
     path: str
     reason: str

@@ -187,7 +187,7 @@ class _Walk:
             self._run_of[one.id] = self._run_at(one)
 
     def _begin(self, one: Sighting) -> None:
-        """Have it be the first of a run."""
+        """Make it the first of a run."""
         self._note_time(one)
         self._numbered.append(one)
         self._starts.append(one.saved_at)
@@ -240,7 +240,7 @@ def _continues(one: Sighting, front: Sighting) -> bool:
 
 
 def disagreement(newer: Sighting, other: Sighting, of_newer: str, of_other: str) -> str:
-    """Say which of two is newer by what."""
+    """Return a sentence on which of two is newer by which witnesses."""
     return f"By {of_newer} {newer.path!r} is newer than {other.path!r}, by {of_other} it is older."
 
 

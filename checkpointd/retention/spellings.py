@@ -1,4 +1,4 @@
-"""How what lies below a root is called elsewhere, and how such a name reads below the root."""
+"""Translates other names of paths below a root into paths below the root."""
 
 from __future__ import annotations
 

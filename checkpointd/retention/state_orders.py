@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NameSpellings(Protocol):
-    """Knows how else what lies below a root is called."""
+    """Translates other names of paths below a root."""
 
     def of_names(self, paths: Iterable[str]) -> Iterator[str]:
         """Each path, and what else it may be called below the root."""

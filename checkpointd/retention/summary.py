@@ -1,4 +1,4 @@
-"""What a plan comes to, in one line: how many would go, how much, the oldest and the newest."""
+"""The summary of a plan in one line: how many would be removed, their size, oldest and newest."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def leaving(plan: RetentionPlan) -> list[Entry]:
 
 
 def summarize(plan: RetentionPlan) -> PlanSummary:
-    """What a plan comes to."""
+    """Summarise a plan."""
     entries = leaving(plan)
     first, last = (entries[0], entries[-1]) if entries else (None, None)
     return PlanSummary(

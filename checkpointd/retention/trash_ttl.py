@@ -1,4 +1,4 @@
-"""A `trash_ttl` that was lowered: what was in the trash before stays for as long as it was to.
+"""A lowered `trash_ttl`: what was in the trash before stays for the time that applied then.
 
 It would be deleted for good at once otherwise. A person confirms the new one with `prune --apply`.
 """

@@ -99,7 +99,7 @@ def plan_watch(
             if same is not Sameness.TOUCHED:
                 (changed if same is None else touched).add(e.path)
     shared = (e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation))
-    seen = WhereTheyAre(frozenset(changed), frozenset(touched), frozenset(shared))
+    seen = DiskDifferences(frozenset(changed), frozenset(touched), frozenset(shared))
     planned = partial(
         plan_entries,
         ledger,
@@ -123,8 +123,8 @@ def plan_watch(
 
 
 @dataclass(frozen=True)
-class WhereTheyAre:
-    """How checkpoints are found where they should be, by path; see `plan`."""
+class DiskDifferences:
+    """Paths of checkpoints whose files are not as they were verified; see `plan`."""
 
     changed: frozenset[str] = frozenset()
     touched: frozenset[str] = frozenset()
@@ -137,7 +137,7 @@ def plan_entries(
     now: float,
     entries: Iterable[Entry],
     references: References,
-    seen: WhereTheyAre,
+    seen: DiskDifferences,
     doubts: RootDoubts,
     *,
     problem: str = "",

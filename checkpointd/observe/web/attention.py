@@ -1,4 +1,4 @@
-"""What a person should look at, the worst first, and the sentence that sums it up; pure."""
+"""What needs a person's attention, the worst first, and the headline; pure."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention.watch_plan import WhereTheyAre, plan_entries
+from checkpointd.retention.watch_plan import DiskDifferences, plan_entries
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -59,7 +59,7 @@ def plan_bucket(
         now,
         entries,
         current_references,
-        WhereTheyAre(changed, shared=shared),
+        DiskDifferences(changed, shared=shared),
         root.doubts,
         problem=problem,
         evaluation=evaluation,

@@ -1,8 +1,8 @@
 """Carries a plan out in a bucket: one conditional delete for each object, and each can be undone.
 
 What is to be deleted is in the ledger before the first delete. The object without which nobody
-takes the rest for a checkpoint goes first and comes back last, so that whatever ends the process
-leaves nothing that looks whole and is not.
+takes the rest for a checkpoint goes first and comes back last, so that a process that ends midway
+leaves nothing that looks complete and is not.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class BucketPruner:
         return self._opened
 
     def safety(self, own: StoredObject | None = None) -> BucketSafety:
-        """What the store shows of its deletes.
+        """Ask the store whether its deletes are conditional and can be undone.
 
         Args:
             own: an object of ours, at which it may show it.
@@ -100,7 +100,7 @@ class BucketPruner:
         return self._store.safety(own)
 
     def stop(self) -> None:
-        """Begin no further removal; one that has begun is finished."""
+        """Begin no more removals; one that has begun is finished."""
         self._stopped.set()
 
     def apply(
@@ -220,7 +220,7 @@ class BucketPruner:
         return Removal(entry, True, decision.rule, reason, removal.item, removal.size_bytes)
 
     def _intent(self, entry: Entry, rule: str, reason: str, safety: BucketSafety) -> BucketRemoval:
-        """What is going to be deleted, each object by its identity."""
+        """The record of what is going to be deleted, each object by its identity."""
         self._view.refresh(_LISTED_SECONDS)
         objects = tuple(
             RemovedObject(found.key, found.size, self._store.condition_of(found))
@@ -293,7 +293,7 @@ class BucketPruner:
         self._records.forget_bucket_removals([removal.item])
 
     def forget_expired(self) -> None:
-        """Forget what the store has let go of, as far as that is known.
+        """Forget removals that the store can no longer undo, as far as that is known.
 
         Raises:
             LedgerError: the ledger could not be read or written.
@@ -310,7 +310,7 @@ class BucketPruner:
         self._bring_back(recorded)
 
     def _guard(self, entry: Entry, current: PruningRound) -> None:
-        """Check what must hold right now: no pin or reference, and enough others stay."""
+        """Check right before a removal: no pin, no reference, and enough other checkpoints stay."""
         check_unused(entry, current, self._records, posixpath.dirname(entry.path))
         check_floor(
             entry,

@@ -1,4 +1,4 @@
-"""What `checkpoint` state files in a bucket refer to, read again as far as they have changed.
+"""What `checkpoint` state files in a bucket refer to; those that have changed are read again.
 
 A bucket has no links, and nobody sees who reads an object. A state file that cannot be read holds
 what it may name.
@@ -48,7 +48,7 @@ class BucketReferences:
         self._lock = threading.Lock()
 
     def sweep(self) -> References:
-        """Everything that is referred to now; the root is listed again."""
+        """List the root again, and return everything that is referred to now."""
         with self._lock:
             try:
                 self._view.refresh()
@@ -161,7 +161,7 @@ class BucketReferences:
 
 
 class _UrlSpellings:
-    """A URL has one spelling, whatever is in between two slashes."""
+    """The spellings of URLs: a URL has only one."""
 
     def of_names(self, paths: Iterable[str]) -> Iterator[str]:
         """Each path without `.` and `..`."""
@@ -190,7 +190,7 @@ class _OneObject:
         self._found = found
 
     def scandir(self, path: str) -> list[Entry]:
-        """Nothing is asked for that."""
+        """Return nothing: one object has no entries."""
         raise NotImplementedError
 
     def stat(self, path: str) -> Stat:
@@ -211,7 +211,7 @@ class _OneObject:
 
 
 def _other_than(listed: StoredObject) -> StoredObject:
-    """An object that equals none that is listed."""
+    """An object that differs from every listed one."""
     return replace(listed, size=-1)
 
 

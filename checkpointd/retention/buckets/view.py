@@ -1,4 +1,4 @@
-"""The listing of a watch's root in a bucket, with which what was verified is compared."""
+"""The listing of a watch's root in a bucket, which verified checkpoints are compared with."""
 
 from __future__ import annotations
 

@@ -55,11 +55,11 @@ class Destination:
 
 
 class Copier:
-    """Copies checkpoints to one destination; blocking, and used from one thread at a time.
+    """Copies checkpoints to one destination; blocking, to be used from one thread at a time.
 
     Args:
         destination: where to.
-        stopped: whether nobody waits any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
         sent: called with the bytes of each piece that was sent.
 
     Raises:

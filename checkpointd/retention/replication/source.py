@@ -28,11 +28,11 @@ _BESIDE = "/../"
 
 
 class CopyingStoppedError(Exception):
-    """Nobody waits for the copy any more."""
+    """The copy was stopped."""
 
 
 class NotCopiableError(Exception):
-    """A checkpoint cannot be copied as long as it is as it is; the sentence says why."""
+    """A checkpoint cannot be copied in its present state; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Source:
         root: the root of the watch.
         checkpoint: what is copied.
         generation: its content as it was verified.
-        stopped: whether nobody waits for the copy any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Source:
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Raise what is wrong with the disk as something other than what is wrong with the store."""
+    """Raise errors of the disk as `NotCopiableError`, so that they differ from the store's."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What is doubtful about a root: its records, the ledger and the trash, held side by side."""
+"""Finds doubts about a root by comparing its records, the ledger and the trash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RootView:
 
 
 def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
-    """Look at a root without changing anything, as a preview does."""
+    """Inspect a root without changing anything, for a preview."""
     root = place.root
     try:
         files = read_records(root)

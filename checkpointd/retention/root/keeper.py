@@ -1,4 +1,4 @@
-"""Looks at what a root holds about itself before each round of pruning, and keeps it up to date."""
+"""Inspects the records of a root before each round of pruning, and keeps them up to date."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RootKeeper:
         self._written = ""
 
     def forget(self) -> None:
-        """Look at everything again: another root may be mounted here next."""
+        """Inspect everything again: another root may be mounted here next."""
         self._begun = False
         self._written = ""
 
@@ -82,7 +82,7 @@ class RootKeeper:
             self._lock.release()
 
     def look(self, holder: str, *, enforce: bool) -> RootDoubts:
-        """Take over what the root knows, and with `enforce` write what it should know.
+        """Import the root's records, and with `enforce` bring them up to date.
 
         Args:
             holder: what `locked` gave.
@@ -120,12 +120,12 @@ class RootKeeper:
         return doubts
 
     def look_below(self, paths: Iterable[str]) -> RootDoubts | None:
-        """What is doubtful because a directory on the way to some paths is pruned as well."""
+        """Doubts because a directory between the root and some paths is pruned as well."""
         holder = pruned_below(self._root, paths, self._records.identity)
         return RootDoubts(locked=holder) if holder else None
 
     def accept(self) -> list[TrashItem]:
-        """Record that a person wants pruning to go on with what the ledger knows now.
+        """Record that a person accepts the ledger as it is now, so that pruning continues.
 
         Returns:
             What is in the trash and was not known.

@@ -1,4 +1,4 @@
-"""Who may see and remove an item of the trash: whoever could do so before it was pruned.
+"""Who may see and remove an item of the trash: those who could before it was pruned.
 
 An item gets the owner, the group and the mode of the directory that its checkpoint was in, less
 what the directories above it did not let through. Nobody gains access by a pruning: where an

@@ -1,4 +1,4 @@
-"""When the trash deletes for good: after `trash_ttl`, and early where the job needs the space.
+"""When items of the trash are deleted for good: after `trash_ttl`, or early if space is needed.
 
 Early means oldest first, and only until two more of the largest checkpoints fit beside a reserve.
 What a changed policy removed goes last, and only while those two would not fit at all: it is what

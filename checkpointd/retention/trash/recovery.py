@@ -1,4 +1,4 @@
-"""What a start does with items that a crash left half moved: each is finished or undone."""
+"""Recovers items that a crash left half moved: each move is finished or undone."""
 
 from __future__ import annotations
 
