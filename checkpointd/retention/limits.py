@@ -147,21 +147,23 @@ def _bytes(decisions: Iterable[Decision]) -> int:
     return sum(d.entry.generation.size_bytes for d in decisions)
 
 
-def _unmet(kept: Sequence[Decision], limit: int, counted: frozenset[int], *, on_hold: bool) -> str:
+def _unmet(
+    staying: Sequence[Decision], limit: int, counted: frozenset[int], *, on_hold: bool
+) -> str:
     """Why what stays is larger than the limit; empty if it is not."""
-    total = _bytes(kept)
+    total = _bytes(staying)
     if total <= limit:
         return ""
     message = f"{SIZE} = {size(limit)} is not met: {size(total)} stay. "
     if on_hold:
         return message + "Nothing goes for it while a series of the watch is on hold: see there."
-    others = _bytes(d for d in kept if d.entry.id not in counted)
+    others = _bytes(d for d in staying if d.entry.id not in counted)
     if total - others <= limit:
         return message + (
             f"{size(others)} of it have no valid verdict, and no valid checkpoint goes for them: "
             "find them with `checkpointd list`, or set quarantine_ttl."
         )
-    labels = Counter("keep_min_valid" if d.yields else d.rule for d in kept)
+    labels = Counter("keep_min_valid" if d.yields else d.rule for d in staying)
     causes = ", ".join(f"{count} by {label}" for label, count in labels.most_common())
     return message + (
         f"These must stay: {causes}. Raise the limit, or loosen what keeps them; "

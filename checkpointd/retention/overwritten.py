@@ -31,9 +31,9 @@ class Past:
     credible: dict[int, float] = field(default_factory=dict)
 
 
-def past_id(one: Sighting, sequence: int) -> int:
-    """An id for earlier content of the path of `one`."""
-    return -(one.id << 40 | sequence)
+def past_id(sighting: Sighting, sequence: int) -> int:
+    """An id for earlier content of the path of `sighting`."""
+    return -(sighting.id << 40 | sequence)
 
 
 def overwritten(series: Sequence[Sighting], credible: dict[int, float]) -> Past:
@@ -68,15 +68,19 @@ def overwritten(series: Sequence[Sighting], credible: dict[int, float]) -> Past:
     return past
 
 
-def _is_replaced(one: Sighting) -> bool:
-    return bool(one.before) or one.original is not None or 0 < one.first_seen < one.seen
+def _is_replaced(sighting: Sighting) -> bool:
+    return (
+        bool(sighting.before)
+        or sighting.original is not None
+        or 0 < sighting.first_seen < sighting.seen
+    )
 
 
-def _add(past: Past, one: Sighting, sequence: int, saved_at: float, latest: float) -> None:
+def _add(past: Past, sighting: Sighting, sequence: int, saved_at: float, latest: float) -> None:
     """Add earlier content of a path; `latest` is the latest save time that it may have."""
-    identity = past_id(one, sequence)
+    identity = past_id(sighting, sequence)
     past.sightings.append(
-        one._replace(
+        sighting._replace(
             id=identity, sequence=sequence, saved_at=saved_at, present=False, original=None
         )
     )

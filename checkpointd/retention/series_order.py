@@ -234,8 +234,8 @@ def _contradiction(
     return ""
 
 
-def _by_number(one: Sighting) -> tuple[Number, int, float]:
-    return one.number or (), one.sequence, one.saved_at
+def _by_number(sighting: Sighting) -> tuple[Number, int, float]:
+    return sighting.number or (), sighting.sequence, sighting.saved_at
 
 
 def _only_by_time(series: Sequence[Sighting]) -> dict[int, str]:

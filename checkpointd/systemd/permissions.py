@@ -46,7 +46,7 @@ def identity(name: str) -> Identity:
     return Identity(name, user.pw_uid, frozenset(os.getgrouplist(name, user.pw_gid)))
 
 
-def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
+def obstacle(path: str, user: Identity, access: int = READ) -> str:
     """Return why a user cannot use a path, as a clause; empty if nothing is in the way.
 
     What is missing, or has an access control list, is not judged.
@@ -54,7 +54,7 @@ def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
     Args:
         path: absolute; symlinks are followed.
         user: who has to.
-        wanted: `READ` or `CHANGE`, of the path itself; its directories must let the user in.
+        access: `READ` or `CHANGE`, of the path itself; its directories must let the user in.
     """
     real = os.path.realpath(path)
     for part in _downwards(real):
@@ -64,24 +64,24 @@ def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
                 continue
         except OSError:
             return ""
-        bits = wanted if part == real else stat.S_IXOTH
+        bits = access if part == real else stat.S_IXOTH
         if user.uid != 0 and not _allowed(status, user, bits):
             verb = "use" if part == real else "enter"
             owner = user_name(status.st_uid)
             return f"cannot {verb} {part} (mode {stat.S_IMODE(status.st_mode):04o}, of {owner})"
-    if wanted == CHANGE and is_sticky_for(status, user.uid):
+    if access == CHANGE and is_sticky_for(status, user.uid):
         return f"cannot move what others own in {real}, which has the sticky bit (`chmod -t` it)"
     return ""
 
 
-def group_needed(path: str, user: Identity, wanted: int = READ) -> str:
+def group_needed(path: str, user: Identity, access: int = READ) -> str:
     """Return the group in which a user could use a directory, if that is what it lacks."""
     try:
         status = os.stat(path)
     except OSError:
         return ""
-    through_group = status.st_mode & wanted << 3 == wanted << 3
-    if _allowed(status, user, wanted) or not through_group or not status.st_gid:
+    through_group = status.st_mode & access << 3 == access << 3
+    if _allowed(status, user, access) or not through_group or not status.st_gid:
         return ""
     return group_name(status.st_gid)
 

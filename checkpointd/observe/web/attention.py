@@ -90,20 +90,20 @@ def todos(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> l
     return sorted(dict.fromkeys(entries), key=lambda todo: todo.rank)
 
 
-def series_todos(one: SeriesStatus, now: float) -> list[Todo]:
+def series_todos(status: SeriesStatus, now: float) -> list[Todo]:
     """What there is about one series."""
-    rank = Rank.INVALID if one.state == "invalid" else Rank.INCONCLUSIVE
-    is_bad = one.state in ("invalid", "inconclusive")
-    return [*(_not_valid(rank, [one], now) if is_bad else ()), *_quiet([one], now)]
+    rank = Rank.INVALID if status.state == "invalid" else Rank.INCONCLUSIVE
+    is_bad = status.state in ("invalid", "inconclusive")
+    return [*(_not_valid(rank, [status], now) if is_bad else ()), *_quiet([status], now)]
 
 
 def headline(
-    status: DaemonStatus, series: Sequence[SeriesStatus], found: Sequence[Todo]
+    status: DaemonStatus, series: Sequence[SeriesStatus], entries: Sequence[Todo]
 ) -> Headline:
     """The one sentence at the top."""
-    urgent = sum(todo.tone == "bad" for todo in found)
-    warnings = sum(todo.tone == "warn" for todo in found)
-    quiet = sum(todo.tone == "wait" for todo in found)
+    urgent = sum(todo.tone == "bad" for todo in entries)
+    warnings = sum(todo.tone == "warn" for todo in entries)
+    quiet = sum(todo.tone == "wait" for todo in entries)
     if not status.healthy:
         return Headline("bad", "Not healthy", "Nothing may be verified now. Start below.")
     if urgent:
@@ -130,9 +130,9 @@ def _calm(status: DaemonStatus, series: Sequence[SeriesStatus], quiet: int) -> H
     return Headline("good", "All is well", detail)
 
 
-def name_of(one: SeriesStatus) -> str:
+def name_of(status: SeriesStatus) -> str:
     """How a series is called on the page: its watch and its label."""
-    return f"{one.watch} / {one.series}"
+    return f"{status.watch} / {status.series}"
 
 
 def step_and_age(checkpoint: CheckpointSummary, now: float) -> str:
@@ -273,20 +273,20 @@ def _not_valid(rank: Rank, series: Sequence[SeriesStatus], now: float) -> Iterab
         )
 
 
-def _since(one: SeriesStatus) -> float:
+def _since(status: SeriesStatus) -> float:
     """When the first one was saved that no valid one has followed."""
-    saved = one.newest_verified.saved_at if one.newest_verified else 0.0
-    return one.not_valid_since or saved
+    saved = status.newest_verified.saved_at if status.newest_verified else 0.0
+    return status.not_valid_since or saved
 
 
-def newest_valid_text(one: SeriesStatus, now: float) -> str:
+def newest_valid_text(status: SeriesStatus, now: float) -> str:
     """Which checkpoint of a series is the newest good one, in a sentence."""
-    if one.newest_valid is not None:
-        return f"Newest valid: {step_and_age(one.newest_valid, now)}."
-    if one.last_valid_at:
+    if status.newest_valid is not None:
+        return f"Newest valid: {step_and_age(status.newest_valid, now)}."
+    if status.last_valid_at:
         return (
             "No valid one is on disk; the last was saved "
-            f"{ago(one.last_valid_at, now)}, and is overwritten or gone."
+            f"{ago(status.last_valid_at, now)}, and is overwritten or gone."
         )
     return "There has never been a valid one."
 

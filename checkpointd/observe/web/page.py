@@ -52,9 +52,9 @@ def worst_first(series: Sequence[SeriesStatus]) -> list[SeriesStatus]:
     Those that have nothing on disk any more are left out.
     """
 
-    def key(one: SeriesStatus) -> tuple[int, bool, float]:
-        saved = one.newest.saved_at if one.newest else 0.0
-        return _ORDER.get(one.state, 3), not one.is_quiet, -saved
+    def key(status: SeriesStatus) -> tuple[int, bool, float]:
+        saved = status.newest.saved_at if status.newest else 0.0
+        return _ORDER.get(status.state, 3), not status.is_quiet, -saved
 
     return sorted((one for one in series if one.count), key=key)
 

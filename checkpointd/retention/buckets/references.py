@@ -109,29 +109,29 @@ class BucketReferences:
             return
         self._read(path, stored)
 
-    def _read(self, path: str, found: StoredObject) -> None:
+    def _read(self, path: str, listed: StoredObject) -> None:
         known = self._states.get(path)
-        if known is not None and known[0] == found:
+        if known is not None and known[0] == listed:
             return
         must_be_one = posixpath.basename(path) == state_file.NAME
         for _ in range(_TRIES):
             try:
                 state = read_state_file(
-                    path, must_be_one=must_be_one, storage=_OneObject(self._view.client, found)
+                    path, must_be_one=must_be_one, storage=_OneObject(self._view.client, listed)
                 )
             except _UnreadError as error:
                 state = StateReferences(error=error.why)
                 if not error.changed:
                     break
                 try:
-                    found = self._view.client.head(found.key)
+                    listed = self._view.client.head(listed.key)
                 except FileNotFoundError:
                     self._states.pop(path, None)
                     return
             else:
                 break
         # What could not be read is read again in the next sweep.
-        self._states[path] = (_other_than(found) if state.error else found, state)
+        self._states[path] = (_other_than(listed) if state.error else listed, state)
 
     def _collected(self) -> References:
         states = [(path, state) for path, (_, state) in self._states.items()]
