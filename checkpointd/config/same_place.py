@@ -6,13 +6,12 @@ Symbolic links are resolved, and bind mounts are looked up in /proc/self/mountin
 from __future__ import annotations
 
 import os
-import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-_MOUNTINFO = Path("/proc/self/mountinfo")
-_OCTAL = re.compile(r"\\([0-7]{3})")
+from checkpointd.core.mounts import mount_of, read_mountinfo
+
 _SECONDS = 2.0
 
 
@@ -37,38 +36,22 @@ class Place:
 
 def places_of(paths: list[Path]) -> dict[Path, Place]:
     """Where paths lead; what does not answer within two seconds is left out."""
-    found: dict[Path, Place] = {}
+    places: dict[Path, Place] = {}
 
     def resolve() -> None:
-        try:
-            mounts = _MOUNTINFO.read_bytes().decode("utf-8", "surrogateescape")
-        except OSError:
-            mounts = ""
+        mountinfo = read_mountinfo()
         for path in paths:
-            found[path] = _place(os.path.realpath(path), mounts)
+            places[path] = _place(os.path.realpath(path), mountinfo)
 
     thread = threading.Thread(target=resolve, name="resolve-roots", daemon=True)
     thread.start()
     thread.join(_SECONDS)
-    return dict(found)
+    return dict(places)
 
 
-def _place(real: str, mounts: str) -> Place:
-    point, place = "", Place("", real)
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 5:  # noqa: PLR2004 - the mount point is the fifth field
-            continue
-        where = _unescaped(fields[4])
-        inside = real == where or real.startswith(where.rstrip("/") + "/")
-        if inside and len(where) >= len(point):
-            point = where
-            below = real[len(where.rstrip("/")) :].lstrip("/")
-            place = Place(
-                fields[2], os.path.normpath(f"{_unescaped(fields[3]).rstrip('/')}/{below}")
-            )
-    return place
-
-
-def _unescaped(field: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), field)
+def _place(real: str, mountinfo: str) -> Place:
+    mount = mount_of(real, mountinfo)
+    if mount is None:
+        return Place("", real)
+    below = real[len(mount.point.rstrip("/")) :].lstrip("/")
+    return Place(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))

@@ -205,7 +205,7 @@ FORMATS: list[FormatSpec] = [
 """Every format; a name promises the one with the longest ending that it has."""
 
 
-def spec_of(format: Format) -> FormatSpec | None:  # noqa: A002 - the field's own name
+def spec_of(format: Format) -> FormatSpec | None:
     """Return a format's row; None for `unknown`."""
     return next((spec for spec in FORMATS if spec.name is format), None)
 

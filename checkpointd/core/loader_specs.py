@@ -107,12 +107,12 @@ NOTHING_LOADED = "Nothing was loaded."
 """Why a check of a loaded model is skipped where no better reason is known."""
 
 
-def loaders_of(format: Format) -> list[LoaderSpec]:  # noqa: A002 - the field's own name
+def loaders_of(format: Format) -> list[LoaderSpec]:
     """Return the loaders of a format, in the table's order."""
     return [spec for spec in LOADERS if format in spec.formats]
 
 
-def why_nothing_loads(format: Format, builder: str) -> str:  # noqa: A002 - the field's own name
+def why_nothing_loads(format: Format, builder: str) -> str:
     """Explain why no loader can take a format, whatever is installed; empty if one may.
 
     Args:

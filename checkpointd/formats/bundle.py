@@ -180,9 +180,9 @@ def _header(value: bytes) -> tuple[int, bool, FormatError | None]:
     for field, content in fields(value):
         if field == 1:
             num_shards = number(content)
-        elif field == 2:  # noqa: PLR2004 - BundleHeaderProto.endianness
+        elif field == 2:  # BundleHeaderProto.endianness
             big_endian = number(content) == 1
-        elif field == 3:  # noqa: PLR2004 - BundleHeaderProto.version
+        elif field == 3:  # BundleHeaderProto.version
             refused = _refused(message(content))
     if num_shards > _MAX_SHARDS:
         raise FormatError(MALFORMED, f"The index names {num_shards} shards.")
@@ -195,9 +195,9 @@ def _refused(version: bytes) -> FormatError | None:
     for field, content in fields(version):
         if field == 1:
             producer = signed(number(content))
-        elif field == 2:  # noqa: PLR2004 - VersionDef.min_consumer
+        elif field == 2:  # VersionDef.min_consumer
             least = signed(number(content))
-        elif field == 3:  # noqa: PLR2004 - VersionDef.bad_consumers
+        elif field == 3:  # VersionDef.bad_consumers
             bad |= content == _VERSION or (isinstance(content, bytes) and _VERSION in content)
     if producer < 0:
         return FormatError(MALFORMED, "The index names a negative version of its format.")
@@ -216,9 +216,9 @@ def _entry(name: str, value: bytes) -> TensorEntry:
     for field, content in fields(value):
         if field in numbers:
             numbers[field] = number(content)
-        elif field == 2:  # noqa: PLR2004 - BundleEntryProto.shape
+        elif field == 2:  # BundleEntryProto.shape
             shape = tensor_shape(message(content))
-        elif field == 7:  # noqa: PLR2004 - BundleEntryProto.slices
+        elif field == 7:  # BundleEntryProto.slices
             slices.append(tuple(_extent(part) for f, part in fields(message(content)) if f == 1))
     return TensorEntry(
         name,
@@ -238,6 +238,6 @@ def _extent(value: Value) -> tuple[int, int]:
     for field, content in fields(message(value)):
         if field == 1:
             start = signed(number(content))
-        elif field == 2:  # noqa: PLR2004 - TensorSliceProto.Extent.length
+        elif field == 2:  # TensorSliceProto.Extent.length
             length = signed(number(content))
     return start, length

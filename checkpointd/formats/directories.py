@@ -60,7 +60,7 @@ def _is_named_like_a_checkpoint(name: str) -> bool:
     return names.hint_of(name) is not Format.UNKNOWN
 
 
-def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # noqa: A002 - the field's own name
+def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:
     """Every regular file that is a part of a directory's checkpoint, at any depth.
 
     Links to files count, links to directories do not, nor what `names.is_left_out` names. A
@@ -89,7 +89,7 @@ def tree(path: str, format: Format, storage: Storage) -> tuple[Member, ...]:  # 
     return members_of(path, parts, storage)
 
 
-def _is_of(directory: str, format: Format, storage: Storage) -> bool:  # noqa: A002 - the field's own name
+def _is_of(directory: str, format: Format, storage: Storage) -> bool:
     try:
         return format_of(directory, storage.scandir(directory), storage) is format
     except OSError:

@@ -90,7 +90,7 @@ class Probe:
 
     `reason` is `structure.<word>` when INCOMPLETE; `certain` means that the format itself proves
     that the writer has finished, so that no settle time is needed. `surplus`: it is INCOMPLETE
-    for the reason of a `SurplusError`, and reading it whole decides.
+    for the reason of a `SurplusBytesError`, and reading it whole decides.
     """
 
     state: ProbeState
@@ -101,18 +101,18 @@ class Probe:
     surplus: bool = False
 
 
-def incomplete(format: Format, error: FormatError) -> Probe:  # noqa: A002 - the field's own name
+def incomplete(format: Format, error: FormatError) -> Probe:
     """Make the probe of something that is not, or not yet, whole."""
     surplus = isinstance(error, SurplusBytesError)
     reason = f"structure.{error.word}"
     return Probe(ProbeState.INCOMPLETE, format, reason, error.message, surplus=surplus)
 
 
-def complete(format: Format, *, certain: bool = False) -> Probe:  # noqa: A002 - the field's own name
+def complete(format: Format, *, certain: bool = False) -> Probe:
     """Make the probe of something that looks whole."""
     return Probe(ProbeState.COMPLETE, format, certain=certain)
 
 
-def unknown(format: Format, message: str = "") -> Probe:  # noqa: A002 - the field's own name
+def unknown(format: Format, message: str = "") -> Probe:
     """Make the probe of something that is no checkpoint."""
     return Probe(ProbeState.UNKNOWN, format, message=message)

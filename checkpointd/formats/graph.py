@@ -178,9 +178,9 @@ def _tensor_info(data: bytes) -> tuple[str, list[int | None] | None]:
     """Read the dtype and shape of a TensorInfo."""
     dtype, shape = 0, None
     for index, content in fields(data):
-        if index == 2:  # noqa: PLR2004 - TensorInfo.dtype
+        if index == 2:  # TensorInfo.dtype
             dtype = number(content)
-        elif index == 3:  # noqa: PLR2004 - TensorInfo.tensor_shape
+        elif index == 3:  # TensorInfo.tensor_shape
             shape = _shape(message(content))
     return dtype_name(dtype), shape
 
@@ -221,5 +221,5 @@ def root_of(read: Callable[[int, int], bytes], object_graph: Span) -> str:
 
 def _identifier(head: bytes) -> str:
     """Read the first field of a SavedUserObject."""
-    length = head[1] if len(head) > 1 and head[0] == 0x0A else 0  # noqa: PLR2004 - field 1, bytes
+    length = head[1] if len(head) > 1 and head[0] == 0x0A else 0  # field 1, bytes
     return head[2 : 2 + length].decode("ascii", "replace")

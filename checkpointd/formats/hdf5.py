@@ -94,7 +94,7 @@ def check_size(offset: int, block: bytes, size: int) -> None:
     """Compare the size with the one that the superblock holds.
 
     Raises:
-        SurplusError: the file is longer.
+        SurplusBytesError: the file is longer.
         FormatError: it is shorter, or `end_of_file` raises it.
     """
     expected = end_of_file(offset, block)

@@ -35,7 +35,7 @@ def locate(path: str, storage: Storage = LOCAL) -> Candidate | None:
     path = path.rstrip("/") or path
     seen = _look(path, storage)
     if seen is not None and seen.is_dir:
-        format = format_of(path, storage.scandir(path), storage)  # noqa: A001 - the field's own name
+        format = format_of(path, storage.scandir(path), storage)
         if format is not None:
             return _of(path, format, storage)
     elif (seen is not None and seen.is_file) or path.split("/")[-2:] == _VARIABLES:

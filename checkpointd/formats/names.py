@@ -72,7 +72,7 @@ _PERHAPS_TEMPORARY = re.compile(r"\A(?:\.|part-|model\.)|tmp|\.tempstate|\.parti
 """What every name of a temporary file has: one test for the very many that are none."""
 
 
-def belongs(name: str, format: Format) -> bool:  # noqa: A002 - the field's own name
+def belongs(name: str, format: Format) -> bool:
     """Return whether a name at the top of a checkpoint's directory is a part of that checkpoint.
 
     Everything else there is somebody else's: another checkpoint, or a file of the user's.

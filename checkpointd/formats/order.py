@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.core.format_specs import Format
 
 
-def has_followed(generation: Generation, format: Format) -> bool:  # noqa: A002 - the field's own name
+def has_followed(generation: Generation, format: Format) -> bool:
     """Return whether no member is older than one that its writer writes before it.
 
     Where one is, a save over the old one may be under way: what does not fit together now may
@@ -38,7 +38,7 @@ def has_followed(generation: Generation, format: Format) -> bool:  # noqa: A002 
     return True
 
 
-def copy_order(names: Iterable[str], format: Format) -> list[str]:  # noqa: A002 - the field's own name
+def copy_order(names: Iterable[str], format: Format) -> list[str]:
     """Return the names of members with the one last that makes a checkpoint of the others.
 
     As long as that one is missing, no reader takes what is there for a checkpoint. It is the

@@ -75,7 +75,7 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
 
 def generation_of(
     path: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     storage: Storage = LOCAL,
 ) -> Generation:
     """Stat every member of a checkpoint again: the same ones that `recognise` takes for members.

@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 _DIRECTORY_TEXTS = ("metadata.json", "config.json")
 
 
-def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
+def path_for(checkpoint_path: str, format: Format) -> str:
     """Return the path of a checkpoint's golden record."""
     keras_directory = format is Format.KERAS and os.path.isdir(checkpoint_path)
     if format is Format.SAVEDMODEL or keras_directory:
@@ -30,7 +30,7 @@ def path_for(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the f
     return checkpoint_path + GOLDEN_SUFFIX
 
 
-def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
+def binding_of(checkpoint_path: str, format: Format) -> str:
     """Read what binds a checkpoint to its record; empty when nothing does.
 
     It is the save id inside an HDF5 file (in Keras's directory that of the weights) or a zip, and
@@ -56,7 +56,7 @@ def binding_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the
     return _hdf5_save_id(checkpoint_path)
 
 
-def content_of(checkpoint_path: str, format: Format) -> str:  # noqa: A002 - the field's own name
+def content_of(checkpoint_path: str, format: Format) -> str:
     """Take the checksum of a file whose format has none for what is beside the weights.
 
     In HDF5 one flipped bit in the name of a group makes a file that cannot be loaded, with every

@@ -151,7 +151,7 @@ class Metrics:
             for name in _COUNTED_AS[spec.severity]:
                 self._counters[name].labels(watch, reason.partition(".")[0], reason)
 
-    def discovered(self, watch: str, format: str) -> None:  # noqa: A002 - the label's name
+    def discovered(self, watch: str, format: str) -> None:
         """Count a checkpoint that was seen for the first time."""
         self._counters["artifacts_discovered"].labels(watch, _bounded(str(format))).inc()
 

@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import Format, directory_specs
+from checkpointd.core.mounts import mount_id
 from checkpointd.formats.names import belongs, is_left_out
 
 if TYPE_CHECKING:
@@ -57,20 +58,20 @@ def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
         os.close(file)
 
 
-def compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
+def compare(member: Member, status: os.stat_result, sameness: Sameness) -> None:
     """Check that a file still is the member that was verified.
 
     Raises:
         NotUnchangedError: it is not.
     """
     shown = repr(member.name) if member.name else "it"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise NotUnchangedError(f"{shown} is not a regular file")
-    if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
+    if (status.st_size, status.st_mtime_ns) != (member.size, member.mtime_ns):
         raise NotUnchangedError(f"{shown} was written again since it was verified")
-    if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
+    if sameness >= Sameness.RENAMED and status.st_ino != member.inode:
         raise NotUnchangedError(f"{shown} was replaced since it was verified")
-    if sameness >= Sameness.TOUCHED and found.st_ctime_ns != member.ctime_ns:
+    if sameness >= Sameness.TOUCHED and status.st_ctime_ns != member.ctime_ns:
         raise NotUnchangedError(f"{shown} was touched since it was verified")
 
 
@@ -154,16 +155,16 @@ def _files_below(
                     entries = list(listed)
                 for entry in entries:
                     name = f"{below}/{entry.name}"
-                    found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
-                    is_directory = stat.S_ISDIR(found.st_mode)
-                    if found.st_dev != device and (
+                    status = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
+                    is_directory = stat.S_ISDIR(status.st_mode)
+                    if status.st_dev != device and (
                         is_directory or not _is_of_one_mount(entry.name, file)
                     ):
                         raise NotUnchangedError(f"something is mounted on {name!r}")
                     if not every and is_left_out(entry.name, directory, is_directory=is_directory):
                         continue
                     if not is_directory:
-                        yield name, found
+                        yield name, status
                     else:
                         left.append((name, os.open(entry.name, DIRECTORY, dir_fd=file)))
             finally:
@@ -180,16 +181,7 @@ def _is_of_one_mount(name: str, directory_fd: int) -> bool:
     """
     file = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
-        mount = _mount_of(file)
-        return mount is not None and mount == _mount_of(directory_fd)
+        mount = mount_id(file)
+        return mount is not None and mount == mount_id(directory_fd)
     finally:
         os.close(file)
-
-
-def _mount_of(file: int) -> str | None:
-    """The id of the mount that an open file is on; None where /proc does not show it."""
-    try:
-        with open(f"/proc/self/fdinfo/{file}", encoding="ascii") as info:
-            return next((line.split()[1] for line in info if line.startswith("mnt_id:")), None)
-    except OSError:
-        return None

@@ -39,7 +39,7 @@ _UNIX = re.compile(rf"{_NOT_AFTER}[12][0-9]{{9}}{_NOT_BEFORE}")
 
 def parse_name(
     relative: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     templates: Sequence[str] = (),
     stems: Collection[str] = (),
 ) -> ParsedName:
@@ -68,7 +68,7 @@ def parse_name(
 
 def numbers_of(
     relative: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     stems: Collection[str] = (),
 ) -> Numbers:
     """Return what the numbers of a name mean without a template; see `parse_name`.
@@ -139,9 +139,9 @@ def _of_last(stem: str, *, is_numbered: bool) -> Numbers:
     Of several times the last is when it was saved, the others are those of runs and data. With
     `is_numbered` a mere number is a version.
     """
-    found = of_name(stem)
-    if found.spans:
-        return found
+    parsed = of_name(stem)
+    if parsed.spans:
+        return parsed
     times = [match for match in _STAMP.finditer(stem) if _is_a_time(match)]
     if is_numbered and _DIGITS.match(stem):
         span = (0, len(stem))
@@ -152,17 +152,17 @@ def _of_last(stem: str, *, is_numbered: bool) -> Numbers:
     elif match := _UNIX.search(stem):
         span = match.span()
     else:
-        return found
-    return replace(found, spans=(span,))
+        return parsed
+    return replace(parsed, spans=(span,))
 
 
 def _is_a_time(match: re.Match[str]) -> bool:
     part = {k: int(v) for k, v in match.groupdict(default="0").items() if k != "dash"}
     return (
-        1970 <= part["year"] <= 9999  # noqa: PLR2004 - the range of time() and of a four-digit year
-        and 1 <= part["month"] <= 12  # noqa: PLR2004 - months of a year
-        and 1 <= part["day"] <= 31  # noqa: PLR2004 - days of a month
-        and part["hour"] < 24  # noqa: PLR2004 - hours of a day
-        and part["minute"] < 60  # noqa: PLR2004 - minutes of an hour
-        and part["second"] <= 60  # noqa: PLR2004 - seconds of a minute, with a leap second
+        1970 <= part["year"] <= 9999  # the range of time() and of a four-digit year
+        and 1 <= part["month"] <= 12  # months of a year
+        and 1 <= part["day"] <= 31  # days of a month
+        and part["hour"] < 24  # hours of a day
+        and part["minute"] < 60  # minutes of an hour
+        and part["second"] <= 60  # seconds of a minute, with a leap second
     )

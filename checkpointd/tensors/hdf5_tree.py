@@ -72,7 +72,7 @@ def explore(handle: Any) -> Tree:
 
 
 def _visit(handle: Any) -> Iterator[tuple[str, Any]]:
-    """Return datasets, and links that lead elsewhere as `Foreign`."""
+    """Return datasets, and links that lead elsewhere."""
     stack = [("", handle, 0)]
     seen = {_address(handle)}
     count = 0

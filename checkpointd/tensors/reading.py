@@ -73,7 +73,7 @@ class ReadPlan:
             self.archive.close()
 
 
-def plan(path: str, format: Format, generation: Generation) -> ReadPlan:  # noqa: A002 - the field's own name
+def plan(path: str, format: Format, generation: Generation) -> ReadPlan:
     """Find out where every tensor of a checkpoint is.
 
     Args:
@@ -229,7 +229,7 @@ def read(planned: ReadPlan, *, with_crc32: bool = False) -> Contents:
     return Contents(tuple(tensors), combine(members), problems, alone)
 
 
-def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> ReadPlan:  # noqa: A002
+def _with_bundle(path: str, format: Format, prefix: str, generation: Generation) -> ReadPlan:
     sizes: dict[int, dict[int, int]] = {}  # by how many shards a save has: an older one's may stay
     read_by_bundle = set()
     for member in generation.members:

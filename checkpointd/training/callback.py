@@ -28,7 +28,7 @@ class _Golden:
         filepath: str | os.PathLike[str],
         golden: Any = None,
         *,
-        format: str | None = None,  # noqa: A002 - the field's own name
+        format: str | None = None,
         compiled: bool | None = None,
         **arguments: Any,
     ) -> None:
@@ -137,7 +137,7 @@ def _given(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _format(path: str, format: str | None, weights_only: bool) -> Format:  # noqa: A002
+def _format(path: str, format: str | None, weights_only: bool) -> Format:
     chosen = infer_format(path, format)
     if format is None and weights_only and chosen is not Format.HDF5_WEIGHTS:
         return Format.TF_CHECKPOINT if chosen is Format.SAVEDMODEL else Format.HDF5_WEIGHTS

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def stored_digests(
     model: Any,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     optimizer: Any = None,
     *,
     legacy_layout: bool = False,
@@ -42,7 +42,7 @@ def stored_digests(
     keras = keras_of(model)
     if keras is not None and not writes_archives(keras):
         legacy_layout = True
-        format = Format.HDF5 if format is Format.KERAS else format  # noqa: A001
+        format = Format.HDF5 if format is Format.KERAS else format
     if format is Format.KERAS or (format is Format.HDF5_WEIGHTS and not legacy_layout):
         return _by_saving_lib(model, keras)
     variables = list(model.variables if keras is None else model.weights)

@@ -25,7 +25,7 @@ def save(
     model: Any,
     path: str | os.PathLike[str],
     *,
-    format: str | Format | None = None,  # noqa: A002 - the field's own name
+    format: str | Format | None = None,
     golden: Any = None,
     metrics: Mapping[str, Any] | None = None,
     step: int | None = None,
@@ -121,14 +121,14 @@ def save(
     return target
 
 
-def _is_directory(format: Format, arguments: Mapping[str, Any]) -> bool:  # noqa: A002
+def _is_directory(format: Format, arguments: Mapping[str, Any]) -> bool:
     """Whether Keras is asked for its directory form."""
     return format is Format.KERAS and not arguments.get("zipped", True)
 
 
 def infer_format(
     path: str,
-    format: str | Format | None = None,  # noqa: A002
+    format: str | Format | None = None,
     *,
     zipped: bool = True,
 ) -> Format:
@@ -142,7 +142,7 @@ def infer_format(
     return chosen
 
 
-def _infer(path: str, format: str | Format | None, *, zipped: bool) -> Format:  # noqa: A002
+def _infer(path: str, format: str | Format | None, *, zipped: bool) -> Format:
     if format is not None:
         chosen = Format(str(format))
         if chosen is Format.UNKNOWN:
@@ -169,7 +169,7 @@ def _absolute(path: str) -> str:
 def _record(
     model: Any,
     path: str,
-    format: Format,  # noqa: A002
+    format: Format,
     batch: Any,
     compiled: bool,
     metrics: Mapping[str, Any] | None,
@@ -205,7 +205,7 @@ def _write_record(
     record: records.Golden,
     temporary: str,
     target: str,
-    format: Format,  # noqa: A002
+    format: Format,
 ) -> None:
     inside = os.path.isdir(temporary)
     path = records.path_for(temporary if inside else target, format)

@@ -15,7 +15,7 @@ from checkpointd.core.urls import is_url, parse_url
 _STATE_FILE = "checkpoint"
 
 
-def check(url: str, format: Format) -> None:  # noqa: A002 - the field's own name
+def check(url: str, format: Format) -> None:
     """Check that a format can be saved to a URL.
 
     Raises:
@@ -35,7 +35,7 @@ def check(url: str, format: Format) -> None:  # noqa: A002 - the field's own nam
         )
 
 
-def upload(directory: str, url: str, format: Format) -> None:  # noqa: A002
+def upload(directory: str, url: str, format: Format) -> None:
     """Upload what was saved into a directory, under the name of the URL.
 
     Args:
@@ -71,7 +71,7 @@ def _check_replaceable(files: Any, url: str, saved: list[str]) -> None:
         raise FileExistsError(f"{url!r} is a directory of other things: name another.")
 
 
-def _rank(file: str, name: str, format: Format) -> int:  # noqa: A002
+def _rank(file: str, name: str, format: Format) -> int:
     """When a file is written: golden records first, then as the format's own writer does."""
     spec = spec_of(format)
     order = spec.write_order if spec is not None else ()

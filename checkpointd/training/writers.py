@@ -22,7 +22,7 @@ _KERAS_2 = 2
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - the field's own name
+def check_writable(keras: Any, format: Format) -> None:
     """Check that a format can be written by the backend that a Keras library runs on.
 
     Args:
@@ -51,7 +51,7 @@ def check_writable(keras: Any, format: Format) -> None:  # noqa: A002 - the fiel
 def write(
     model: Any,
     path: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     optimizer: Any = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> None:
@@ -142,14 +142,14 @@ def _quoted(name: str) -> str:
     return '"' + "".join(chr(b) if b in plain else f"\\{b:03o}" for b in os.fsencode(name)) + '"'
 
 
-def bind(path: str, format: Format, save_id: str) -> str:  # noqa: A002 - the field's own name
+def bind(path: str, format: Format, save_id: str) -> str:
     """Write the save id into a checkpoint that can hold one, before it gets its final name.
 
     Returns:
         What `golden.binding_of` will read from it.
     """
     if format is Format.KERAS and os.path.isdir(path):
-        path, format = os.path.join(path, "model.weights.h5"), Format.HDF5_WEIGHTS  # noqa: A001
+        path, format = os.path.join(path, "model.weights.h5"), Format.HDF5_WEIGHTS
     if format in (Format.HDF5, Format.HDF5_WEIGHTS) or (format is Format.KERAS and _is_hdf5(path)):
         import h5py
 

@@ -169,7 +169,7 @@ def _describe(
 
 def describe(
     path: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     root: str,
     templates: tuple[str, ...] = (),
     watch: str = "",
@@ -190,7 +190,7 @@ def describe(
 
 def name_of(
     path: str,
-    format: Format,  # noqa: A002 - the field's own name
+    format: Format,
     root: str,
     templates: tuple[str, ...] = (),
     stems: Collection[str] = (),

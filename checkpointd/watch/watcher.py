@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from checkpointd.core.mounts import file_system, is_remote
 from checkpointd.watch.change_detector import ChangeDetector
 from checkpointd.watch.directory_tree import DirectoryTree
 from checkpointd.watch.events import Reconciled, WatcherStatus, WatchEvent
 from checkpointd.watch.globs import select
 from checkpointd.watch.inotify import Inotify
 from checkpointd.watch.links import explain_links
-from checkpointd.watch.mounts import file_system, is_remote
 from checkpointd.watch.root import Root
 from checkpointd.watch.scan import explain
 from checkpointd.watch.watch_thread import WatchThread

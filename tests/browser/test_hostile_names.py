@@ -108,7 +108,7 @@ def test_no_name_runs_as_a_script_in_a_browser(daemon: Daemon, browser: Browser)
 
 
 @needs_chromium
-def test_a_browser_would_tell_what_breaks_the_policy(browser: Browser, tmp_path: Path) -> None:
+def test_a_browser_would_report_what_breaks_the_policy(browser: Browser, tmp_path: Path) -> None:
     """So the silence above means something."""
     page = tmp_path / "page.html"
     page.write_text(

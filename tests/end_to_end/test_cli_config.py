@@ -58,7 +58,7 @@ def test_the_config_at_top_level_is_good(tmp_path: Path) -> None:
     assert done.stdout.startswith(f"{ROOT}/config.toml: OK")
 
 
-def test_every_error_of_a_config_is_told_with_its_place(tmp_path: Path) -> None:
+def test_every_error_of_a_config_is_reported_with_its_line(tmp_path: Path) -> None:
     """On standard error, one a line, and the exit code is 78; with --json one object a line."""
     path = tmp_path / "config.toml"
     path.write_text('[worker]\nconcurrency = 0\n[web]\nlistn = "x"\n')
@@ -75,7 +75,7 @@ def test_every_error_of_a_config_is_told_with_its_place(tmp_path: Path) -> None:
     assert (first["line"], first["key"]) == (2, "worker.concurrency")
 
 
-def test_an_interpreter_that_can_load_nothing_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_interpreter_that_can_load_nothing_is_reported_with_its_line(tmp_path: Path) -> None:
     """The daemon would start, because the others can be verified; who checks wants to know."""
     path = tmp_path / "config.toml"
     watches = [
@@ -166,7 +166,7 @@ def test_whoever_reads_may_stop_reading(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     """Output that cannot be written is not silently lost."""
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -48,7 +48,7 @@ def test_status_counts_every_verdict_that_the_ledger_holds(running: Daemon) -> N
     assert status["watches"][0]["counts"] == {"invalid": 1, "valid": 2}
 
 
-def test_status_tells_what_confines_a_model(running: Daemon) -> None:
+def test_status_shows_what_confines_a_model(running: Daemon) -> None:
     """Which layers are in force, and that the self-test was passed: for people, and in a scrape."""
     facts = json.loads(running.cli("status", "--json").stdout)["sandbox"]
     assert facts == {
@@ -64,7 +64,7 @@ def test_status_tells_what_confines_a_model(running: Daemon) -> None:
         assert f'checkpointd_sandbox_in_force{{layer="{layer}"}} 1.0' in running.text("/metrics")
 
 
-def test_reload_tells_the_outcome(running: Daemon) -> None:
+def test_reload_prints_the_outcome(running: Daemon) -> None:
     """78 for a config that is wrong, and the old one goes on."""
     done = running.cli("reload")
     assert (done.returncode, done.stderr) == (0, "")
@@ -118,7 +118,7 @@ def test_verify_record_goes_through_the_daemon(running: Daemon) -> None:
     assert running.entry(path)["verified_at"] > before
 
 
-def test_verify_record_goes_on_after_one_that_the_daemon_does_not_know(
+def test_verify_record_goes_on_after_a_path_that_the_daemon_does_not_know(
     running: Daemon, made: Path
 ) -> None:
     """Each path gets its answer; the exit code is the worst of all."""
@@ -163,8 +163,8 @@ def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -
     shutil.copy(made / "only.weights.h5", newest)
     running.verdict(newest)
     oldest = running.runs / "m_epoch_1.weights.h5"
-    told = running.cli("prune")
-    assert "1 to remove" in told.stdout, told.stderr
+    pruned = running.cli("prune")
+    assert "1 to remove" in pruned.stdout, pruned.stderr
     assert oldest.exists()
     running.config.write_text(config + policy.format(8))
     shown = running.cli("prune", "runs")

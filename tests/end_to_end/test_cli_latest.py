@@ -134,7 +134,7 @@ def test_list_is_short_unless_all_are_wanted(world: World) -> None:
     assert len(world.run("list", "--all", "--json").splitlines()) == 52
 
 
-def test_show_tells_the_whole_report(world: World) -> None:
+def test_show_prints_the_whole_report(world: World) -> None:
     """With what to do; and says so if the content has changed since."""
     path = world.put("m_epoch_2.h5", Verdict.INVALID)
     shown = world.run("show", "runs/m_epoch_2.h5")
@@ -218,9 +218,7 @@ def test_a_report_of_another_generation_is_no_verdict(world: World) -> None:
 
 
 @pytest.mark.parametrize("spoil", ["row", "file"])
-def test_a_ledger_that_cannot_be_trusted_is_told_in_its_own_sentence(
-    world: World, spoil: str
-) -> None:
+def test_a_damaged_ledger_has_a_message_of_its_own(world: World, spoil: str) -> None:
     """It is the state directory's trouble: 69, and never a bug in checkpointd."""
     path = str(world.put("m.h5"))
     if spoil == "row":

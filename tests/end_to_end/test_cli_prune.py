@@ -86,7 +86,7 @@ def test_only_one_at_a_time_may_change_anything(world: World) -> None:
     ledger.close()
 
 
-def test_a_watch_that_is_not_there_is_told(world: World) -> None:
+def test_an_unknown_watch_is_an_error(world: World) -> None:
     """By its name in the command, and by its root on disk."""
     assert "There is no watch 'b'; choose from a." in world.run("prune", "b", code=2)
     assert "There is no watch 'b'; choose from a." in world.run("trash", "list", "b", code=2)

@@ -57,7 +57,7 @@ def test_several_are_restored_at_once(world: World) -> None:
     assert len(_on_disk(world)) == 9
 
 
-def test_an_older_one_of_a_path_is_restored_by_what_the_list_names(world: World) -> None:
+def test_an_older_item_of_a_path_is_restored_by_the_id_in_the_list(world: World) -> None:
     """The path alone brings the newer one back."""
     for name in ("m_epoch_1.h5", "m_epoch_10.h5"):
         world.put(name)
@@ -81,7 +81,7 @@ def test_what_is_restored_can_be_seen_before(world: World) -> None:
     assert _on_disk(world) == {"1", "9"}
 
 
-def test_those_whose_place_is_taken_stay_and_the_others_come_back(world: World) -> None:
+def test_items_whose_path_is_taken_stay_and_the_others_are_restored(world: World) -> None:
     """And the exit code says that not all came."""
     (world.runs / "m_epoch_1.h5").write_bytes(b"a newer save")
     output = world.run("restore", "*_[12].h5", code=5)

@@ -55,7 +55,7 @@ def test_a_broken_config_takes_no_command_away_that_needs_only_places(
     assert "pinned" in world.run("pin", str(path))
 
 
-def test_a_state_directory_that_cannot_be_told_is_not_guessed(world: World) -> None:
+def test_a_state_directory_that_is_unknown_is_not_guessed(world: World) -> None:
     """Another ledger's answer would be worse than none."""
     world.put("m_epoch_1.h5")
     world.config.write_text("[daemon]\nstate_dir = 'state\n")
@@ -63,7 +63,7 @@ def test_a_state_directory_that_cannot_be_told_is_not_guessed(world: World) -> N
 
 
 @pytest.mark.parametrize("command", [["latest", "a"], ["list"], ["wait", "runs/m_epoch_1.h5"]])
-def test_a_ledger_that_cannot_be_read_is_told_at_once(world: World, command: list[str]) -> None:
+def test_a_ledger_that_cannot_be_read_is_reported_at_once(world: World, command: list[str]) -> None:
     """With 69: it is neither that there is no valid one, nor a reason to wait."""
     world.put("m_epoch_1.h5")
     for file in world.state.glob("ledger.sqlite*"):
@@ -73,7 +73,7 @@ def test_a_ledger_that_cannot_be_read_is_told_at_once(world: World, command: lis
 
 
 @needs_root
-def test_who_may_not_read_the_ledger_is_told_so() -> None:
+def test_a_user_who_may_not_read_the_ledger_gets_an_error() -> None:
     """With 69, and whom to be; not that there is no valid one."""
     with public_directory() as home:
         world = World(home)
@@ -135,7 +135,7 @@ def test_a_directory_that_is_no_checkpoint_is_not_waited_for(world: World) -> No
     assert "is a directory and not a checkpoint" in printed
 
 
-def test_show_says_what_an_unfinished_one_lacks_and_when_it_is_judged(world: World) -> None:
+def test_show_names_what_an_unfinished_save_lacks_and_when_it_gets_a_verdict(world: World) -> None:
     """Whoever looks at it while it is written is not left to wonder."""
     path = _writing(world, "m_epoch_1.h5", "12 of 24 bytes are there.")
     printed = world.run("show", str(path))

@@ -91,19 +91,19 @@ def test_what_is_open_to_the_network_is_a_problem_and_no_error(daemon: Daemon) -
 
 
 @needs_openssl
-def test_a_key_that_cannot_be_used_is_told_with_its_line(daemon: Daemon) -> None:
+def test_a_key_that_cannot_be_used_is_reported_with_its_line(daemon: Daemon) -> None:
     """By `config check`; the daemon does not start without it, and says the same."""
     web, other = pair(daemon.home, "web"), pair(daemon.home, "o")
     config(daemon, '[web.tls]\ncert_file = "web.crt"\nkey_file = "web.key"\n')
     assert daemon.cli("config", "check").returncode == 0
     other.key.replace(web.key)
-    told = f"{web.key} is not the key of the certificate in {web.cert}"
+    problem = f"{web.key} is not the key of the certificate in {web.cert}"
     done = daemon.cli("config", "check")
     assert done.returncode == 78
-    assert f"line 10: web.tls.key_file: {told}" in done.stderr
+    assert f"line 10: web.tls.key_file: {problem}" in done.stderr
     started = daemon.cli("run")
     assert started.returncode == 69
-    assert told in started.stderr
+    assert problem in started.stderr
 
 
 def test_a_state_directory_that_everybody_may_write_to_is_refused(daemon: Daemon) -> None:

@@ -193,9 +193,9 @@ def shown(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dic
             put = {s: _put(daemon, home, s, number) for s in _ROUNDS if number < len(_ROUNDS[s])}
             for path in put.values():
                 daemon.verdict(path)
-                told = daemon.cli("show", "--json", str(path))
-                assert told.returncode == 0, told.stderr
-                found[str(path.relative_to(daemon.runs))] = json.loads(told.stdout)
+                shown = daemon.cli("show", "--json", str(path))
+                assert shown.returncode == 0, shown.stderr
+                found[str(path.relative_to(daemon.runs))] = json.loads(shown.stdout)
         daemon.stop()
     return found
 
@@ -210,7 +210,7 @@ def _put(daemon: Daemon, home: Path, series: str, number: int) -> Path:
     return ready.rename(daemon.runs / series / name)
 
 
-def assert_told(public: dict[str, Any], reason: str) -> None:
+def assert_reported(public: dict[str, Any], reason: str) -> None:
     """A check ends with this reason, as gravely as the list says, and with a sentence."""
     checks = {check["reason"]: check for check in public["checks"] if check["reason"]}
     assert reason in checks, {name: check["message"] for name, check in checks.items()}
@@ -224,9 +224,9 @@ def assert_told(public: dict[str, Any], reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", ONE_SHOT)
-def test_verify_tells_the_reason(one_shot: dict[str, dict[str, Any]], reason: str) -> None:
+def test_verify_prints_the_reason(one_shot: dict[str, dict[str, Any]], reason: str) -> None:
     """Of the checkpoint that has it, whatever else was verified in the same call."""
-    assert_told(one_shot[ONE_SHOT[reason]], reason)
+    assert_reported(one_shot[ONE_SHOT[reason]], reason)
 
 
 def test_what_is_whole_has_no_reason(one_shot: dict[str, dict[str, Any]]) -> None:
@@ -236,11 +236,11 @@ def test_what_is_whole_has_no_reason(one_shot: dict[str, dict[str, Any]]) -> Non
 
 
 @pytest.mark.parametrize("reason", DAEMON)
-def test_a_daemon_that_knows_the_series_tells_the_reason(
+def test_a_daemon_that_knows_the_series_reports_the_reason(
     shown: dict[str, dict[str, Any]], reason: str
 ) -> None:
     """Through `show --json`; the first of each series, which nothing came before, is valid."""
-    assert_told(shown[DAEMON[reason]], reason)
+    assert_reported(shown[DAEMON[reason]], reason)
     first = {"best": "best/m_step_01.keras", "served": "served/1"}
     before = shown[first.get(DAEMON[reason].partition("/")[0], "drift/m_step_01.keras")]
     assert (before["verdict"], before["reason"]) == ("valid", "")
@@ -264,7 +264,9 @@ def test_each_counts_as_well_where_a_worker_of_a_fleet_sends_it(
 
 
 @pytest.mark.parametrize("reason", LOCKED)
-def test_what_may_not_be_read_is_told_so(home: Path, tmp_path: Path, reason: str) -> None:
+def test_what_may_not_be_read_is_reported_as_unreadable(
+    home: Path, tmp_path: Path, reason: str
+) -> None:
     """A directory that cannot be listed, a file that cannot be opened: nobody's verdict."""
     (tmp_path / "locked").mkdir(mode=0)
     shutil.copy(home / "plain" / "good.keras", tmp_path / "locked.keras")
@@ -274,15 +276,15 @@ def test_what_may_not_be_read_is_told_so(home: Path, tmp_path: Path, reason: str
     found = {os.path.basename(o["path"]): o for o in map(json.loads, done.stdout.splitlines())}
     assert set(found) == set(LOCKED[reason])
     for public in found.values():
-        assert_told(public, reason)
+        assert_reported(public, reason)
 
 
 def test_the_tables_hold_every_reason_of_the_closed_list() -> None:
     """A new reason needs an example here; a word that can end every check needs one for all."""
-    told = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
-    assert told <= set(REASONS)
+    covered = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
+    assert covered <= set(REASONS)
     own = {reason for reason in REASONS if reason.partition(".")[2] not in GENERAL}
-    assert {reason for reason in told if reason in own} == own
-    assert {reason.partition(".")[2] for reason in told - own} == set(GENERAL)
+    assert {reason for reason in covered if reason in own} == own
+    assert {reason.partition(".")[2] for reason in covered - own} == set(GENERAL)
     for reason, file in ELSEWHERE.items():
         assert f'"{reason}"' in (ROOT / "tests" / file).read_text()

@@ -54,7 +54,7 @@ print(metrics.render()[0].decode())
 
 
 def test_one_row_adds_a_format(tmp_path: Path) -> None:
-    """`verify` recognises it by its name and by its content, and tells a whole one from a part."""
+    """`verify` recognises it by name and by content, and finds a partial one incomplete."""
     extended = Extended(tmp_path)
     extended.write("tensors/toy.py", MODULE)
     extended.insert("core/format_specs.py", "]\n", ROW)

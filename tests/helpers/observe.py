@@ -191,40 +191,40 @@ class RecordingControl:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def _tell(self, *what: Any) -> dict[str, Any]:
-        if "/refused" in what:
+    def _record(self, *call: Any) -> dict[str, Any]:
+        if "/refused" in call:
             raise ControlError("No checkpoint is known by this path.", 404)
-        self.calls.append(what)
-        return {"done": what[0]}
+        self.calls.append(call)
+        return {"done": call[0]}
 
     async def reload(self) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("reload")
+        return self._record("reload")
 
     async def prune(self, *, apply: bool, watch: str | None, force: bool) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("prune", apply, watch)
+        return self._record("prune", apply, watch)
 
     async def pin(self, path: str, note: str) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("pin", path, note)
+        return self._record("pin", path, note)
 
     async def unpin(self, path: str) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("unpin", path)
+        return self._record("unpin", path)
 
     async def tag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("tag", path, *tags)
+        return self._record("tag", path, *tags)
 
     async def untag(self, path: str, tags: Collection[str]) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("untag", path, *tags)
+        return self._record("untag", path, *tags)
 
     async def restore(self, path: str) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("restore", path)
+        return self._record("restore", path)
 
     async def verify(self, path: str) -> dict[str, Any]:
         """Remember it."""
-        return self._tell("verify", path)
+        return self._record("verify", path)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from checkpointd.cli.doctor.finding import NO_CONFIG, ok, problem, unknown, warning
 from checkpointd.cli.service_account import run_as
+from checkpointd.core.mounts import file_system, is_remote
 from checkpointd.core.text import duration
-from checkpointd.watch.mounts import file_system, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from checkpointd.cli.doctor.finding import NO_CONFIG, ok, problem, unknown, warning
 from checkpointd.cli.service_account import denials, run_as
+from checkpointd.core.mounts import file_system, is_remote
 from checkpointd.core.permissions import MAY_READ, MAY_WRITE, is_sticky_for
 from checkpointd.core.text import size
-from checkpointd.watch.mounts import file_system, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

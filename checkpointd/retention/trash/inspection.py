@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
+from checkpointd.core.mounts import mount_id
 from checkpointd.core.text import size
 from checkpointd.retention.trash.expiry import disk_of
 from checkpointd.retention.trees import DIRECTORY
@@ -13,7 +13,6 @@ from checkpointd.retention.trees import DIRECTORY
 if TYPE_CHECKING:
     from checkpointd.retention.trash.place import TrashPlace
 
-_MOUNT = re.compile(r"^mnt_id:\s*(\d+)", re.MULTILINE)
 _LEAST_FREE = 1 << 20
 
 
@@ -44,7 +43,7 @@ def why_unusable(place: TrashPlace) -> str:
     return ""
 
 
-def is_same_mount(one: str | int, other: str | int) -> bool:
+def is_same_mount(first: str | int, second: str | int) -> bool:
     """Whether something can be renamed from one directory to another.
 
     A bind mount is the same file system and another mount: there a rename fails as well.
@@ -52,20 +51,17 @@ def is_same_mount(one: str | int, other: str | int) -> bool:
     Raises:
         OSError: one cannot be opened.
     """
-    return _mount_of(one) == _mount_of(other)
+    return _mount_of(first) == _mount_of(second)
 
 
-def _mount_of(directory: str | int) -> tuple[int, str]:
-    file = os.open(directory, DIRECTORY & ~os.O_NOFOLLOW) if isinstance(directory, str) else -1
-    number = directory if isinstance(directory, int) else file
+def _mount_of(directory: str | int) -> tuple[int, str | None]:
+    if isinstance(directory, int):
+        return os.fstat(directory).st_dev, mount_id(directory)
+    file = os.open(directory, DIRECTORY & ~os.O_NOFOLLOW)
     try:
-        device = os.fstat(number).st_dev
-        with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as facts:
-            found = _MOUNT.search(facts.read())
-        return device, found[1] if found else ""
+        return _mount_of(file)
     finally:
-        if file >= 0:
-            os.close(file)
+        os.close(file)
 
 
 def nearest_directory(path: str) -> str:

@@ -51,7 +51,7 @@ class KerasConfig:
         return tuple(sorted(set(_custom([self.model, self.compile]))))
 
 
-def read(path: str, format: Format) -> KerasConfig:  # noqa: A002 - the field's own name
+def read(path: str, format: Format) -> KerasConfig:
     """Read the configuration of a `.keras` or HDF5 file, or of Keras's directory.
 
     Raises:
@@ -105,10 +105,10 @@ def _of_hdf5(path: str) -> KerasConfig:
     )
 
 
-def _parsed(text: str, what: str) -> dict[str, Any]:
+def _parsed(text: str, name: str) -> dict[str, Any]:
     if not text:
         return {}
-    value = bounded_json.parse(text, what)
+    value = bounded_json.parse(text, name)
     return value if isinstance(value, dict) else {}
 
 

@@ -60,7 +60,7 @@ class Origin:
         return (*release(self.version), 0)[0]
 
 
-def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own name
+def read_origin(path: str, format: Format) -> Origin:
     """Read the metadata of a `.keras` or HDF5 file.
 
     Raises:
@@ -73,7 +73,7 @@ def read_origin(path: str, format: Format) -> Origin:  # noqa: A002 - the field'
         raise FormatError(MALFORMED, f"what it says of its writer is broken: {error}") from error
 
 
-def _read(path: str, format: Format) -> Origin:  # noqa: A002 - the field's own name
+def _read(path: str, format: Format) -> Origin:
     if format is Format.KERAS and os.path.isdir(path):
         metadata = keras_directory.read_json(path, names.KERAS_METADATA)
         config = keras_directory.read_json(path, names.KERAS_CONFIG)

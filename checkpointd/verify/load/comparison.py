@@ -77,7 +77,7 @@ def compare(name: str, expected: Any, actual: Any, atol: float, rtol: float) -> 
     if expected.shape != actual.shape:
         return Difference(name, np.inf, np.inf, max(expected.size, 1), expected.size)
     if expected.dtype.kind not in "biufc" or actual.dtype.kind not in "biufc":
-        beyond = int(np.count_nonzero(_texts(expected) != _texts(actual)))
+        beyond = int(np.count_nonzero(texts(expected) != texts(actual)))
         return Difference(name, float(beyond > 0), float(beyond > 0), beyond, expected.size)
     exact = expected.dtype.kind in "biu" and actual.dtype.kind in "biu"
     wide = np.complex128 if "c" in (expected.dtype.kind, actual.dtype.kind) else np.float64
@@ -108,7 +108,8 @@ def _plain(values: Any) -> Any:
     return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
-def _texts(array: Any) -> Any:
+def texts(array: Any) -> Any:
+    """Return the values of an array as texts."""
     return np.array(
         [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.flat],
         dtype=object,

@@ -1,8 +1,8 @@
 """Compares with a golden record from another environment, within the noise that rounding explains.
 
 Another device, backend, family of CPUs or precision computes the same model with other errors of
-rounding. Where counting the model's products (see `noise`) does not explain what was found, the
-model itself is asked what it makes of rounding errors (see `sensitivity`).
+rounding. Where counting the products of the model (see `rounding_noise`) does not explain what was
+found, the model itself is asked what it makes of rounding errors (see `sensitivity`).
 """
 
 from __future__ import annotations

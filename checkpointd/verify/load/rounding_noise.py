@@ -39,6 +39,7 @@ import numpy as np
 
 from checkpointd.golden import backends
 from checkpointd.golden.arrays import Ragged
+from checkpointd.verify.load.comparison import texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -179,7 +180,7 @@ def measure(name: str, expected: Any, actual: Any, atol: float) -> Noise:
     if not before.size:
         return Noise(name, 0.0, 0.0, 0)
     if before.dtype.kind not in "biufc" or now.dtype.kind not in "biufc":
-        share = float(np.mean(_texts(before) != _texts(now)))
+        share = float(np.mean(texts(before) != texts(now)))
         return Noise(name, share, share, before.size, exact=True)
     exact = before.dtype.kind in "biu" and now.dtype.kind in "biu"
     found, single = _of_numbers(before, now, atol)
@@ -214,13 +215,6 @@ def _plain(values: Any) -> Any:
     array = np.asarray(values)
     narrow = array.dtype.kind == "V" or array.dtype.isbuiltin == 2  # noqa: PLR2004 - ml_dtypes'
     return array.astype(np.float32) if narrow else array
-
-
-def _texts(array: Any) -> Any:
-    return np.array(
-        [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in array.flat],
-        dtype=object,
-    )
 
 
 def percent(share: float) -> str:

@@ -45,8 +45,8 @@ def arrays(path: str, features: Mapping[str, str]) -> dict[str, Any]:
         An array `(records, *shape)` for each feature; that of a text holds bytes, as objects.
 
     Raises:
-        UnfitError: it is no TFRecord file, it is damaged or empty, or a record does not hold what
-            was asked for.
+        UnreadableDatasetError: it is no TFRecord file, it is damaged or empty, or a record does
+            not hold what was asked for.
         OSError: it cannot be opened.
         MemoryError: there is not enough of it.
     """
@@ -91,8 +91,8 @@ def _ask_for_its_end(path: str, compression: str, count: int) -> None:
     Format: RFC 1950 and 1952.
 
     Raises:
-        UnfitError: it has none, or not the right one, or something was not read; `count` records
-            before that were whole.
+        UnreadableDatasetError: it has none, or another one, or something was not read; `count`
+            records before that were whole.
     """
     stream = zlib.decompressobj(_EITHER)
     with open(path, "rb") as file:
@@ -193,7 +193,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
     """Find the first record that is not as was asked for.
 
     Raises:
-        UnfitError: it names the feature, and why.
+        UnreadableDatasetError: it names the feature, and why.
     """
     for number, record in enumerate(records, start):
         try:

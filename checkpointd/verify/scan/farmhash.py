@@ -17,11 +17,11 @@ _BLOCK = struct.Struct("<8Q")
 
 def fingerprint64(data: bytes) -> int:
     """Hash bytes as `tensorflow::Fingerprint64` does."""
-    if len(data) <= 16:  # noqa: PLR2004 - FarmHash's own limits, here and below
+    if len(data) <= 16:  # FarmHash's own limits, here and below
         return _up_to_16(data)
-    if len(data) <= 32:  # noqa: PLR2004
+    if len(data) <= 32:
         return _up_to_32(data)
-    if len(data) <= 64:  # noqa: PLR2004
+    if len(data) <= 64:
         return _up_to_64(data)
     return _long(data)
 
@@ -48,12 +48,12 @@ def _word(data: bytes, at: int) -> int:
 def _up_to_16(data: bytes) -> int:
     n = len(data)
     mul = (_K2 + n * 2) & _MASK
-    if n >= 8:  # noqa: PLR2004
+    if n >= 8:
         a, b = (_word(data, 0) + _K2) & _MASK, _word(data, n - 8)
         c = (_rotate(b, 37) * mul + a) & _MASK
         d = ((_rotate(a, 25) + b) * mul) & _MASK
         return _len16(c, d, mul)
-    if n >= 4:  # noqa: PLR2004
+    if n >= 4:
         low, high = _HALF.unpack_from(data, 0)[0], _HALF.unpack_from(data, n - 4)[0]
         return _len16((n + (low << 3)) & _MASK, high, mul)
     if n:

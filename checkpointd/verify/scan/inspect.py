@@ -21,7 +21,7 @@ from checkpointd.verify.scan.saved_model.reading import (
 )
 
 
-def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the field's own name
+def inspect(path: str, format: Format) -> dict[str, Any]:
     """List what a checkpoint holds, without reading its weights.
 
     Args:
@@ -63,7 +63,7 @@ def inspect(path: str, format: Format) -> dict[str, Any]:  # noqa: A002 - the fi
     return facts
 
 
-def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:  # noqa: A002
+def _add_contents(facts: dict[str, Any], path: str, format: Format) -> None:
     planned = plan(path, format, generation_of(path, format))
     planned.close()
     facts["format"] = str(planned.format)

@@ -147,7 +147,7 @@ def _bit_rot(contents: Contents) -> CheckResult:
     )
 
 
-def _directory_checksum(path: str, format: Format) -> str:  # noqa: A002
+def _directory_checksum(path: str, format: Format) -> str:
     """Return the checksum of the JSON files of Keras's directory; empty for other formats."""
     is_directory = format is Format.KERAS and os.path.isdir(path)
     return binding.content_of(path, format) if is_directory else ""
@@ -275,7 +275,7 @@ def _digest_mismatch(missing: tuple[Digest, ...], recorded: int) -> CheckResult:
 
 
 def _summary(
-    format: Format,  # noqa: A002
+    format: Format,
     fingerprints: tuple[str, ...],
     record: Golden | None,
     *,

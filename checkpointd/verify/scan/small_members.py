@@ -28,7 +28,7 @@ _MOST_BYTES = 256 << 20
 _CERTAIN = 1e-6
 
 
-def checksums(request: Request, format: Format) -> dict[str, str]:  # noqa: A002
+def checksums(request: Request, format: Format) -> dict[str, str]:
     """Return the CRC32C and the CRC32 of the small files of a SavedModel; of others nothing.
 
     Raises:

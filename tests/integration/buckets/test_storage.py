@@ -156,7 +156,7 @@ def test_errors_are_sentences(server: S3Server, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(FileNotFoundError, match="There is no such bucket"):
         BucketStorage("s3://missing-bucket").refresh("s3://missing-bucket")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(PermissionError, match="look at the credentials"):
+    with pytest.raises(PermissionError, match="check the credentials"):
         BucketStorage(server.url()).refresh(server.url())
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(OSError, match="does not answer"):

@@ -98,7 +98,7 @@ def test_nothing_known_is_reported_again_after_a_restart(server: S3Server, tmp_p
         assert not recorder.of(GenerationUpdate)
 
 
-def test_a_store_that_is_down_is_told_and_nothing_is_forgotten(
+def test_a_store_that_is_down_is_reported_and_nothing_is_forgotten(
     server: S3Server, tmp_path: Path
 ) -> None:
     """The watch is down with the reason, no checkpoint is gone, and it comes back by itself."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_an_edited_module_is_noticed_and_a_missing_one_is_what_it_was(tmp_path: Path) -> None:
+def test_an_edited_module_is_noticed_and_a_missing_one_keeps_its_description(
+    tmp_path: Path,
+) -> None:
     """The settings of the next request and of the next plan have another digest."""
     module = tmp_path / "quality.py"
     asked = VerifySettings(python_path=(str(tmp_path),), evaluate=Evaluation("quality:f"))

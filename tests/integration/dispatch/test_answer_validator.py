@@ -45,7 +45,7 @@ LIARS = """
             except OSError:
                 pass
 
-    def tell(*messages):
+    def send(*messages):
         for fd in sockets():
             for message in messages:
                 data = message if isinstance(message, bytes) else json.dumps(message).encode()
@@ -69,31 +69,31 @@ LIARS = """
         lies = {**facts(), "digest": "00", "weight_norm": 0.5, "parameter_count": 1,
                 "non_finite_values": 0, "tensor_count": 1, "metrics": {"loss": 0.0}, "step": 99,
                 "environment": {"tensorflow": "99"}, "format": "keras"}
-        tell(*(passes(name) for name in CHECKS), {"end": "done", "message": "", "facts": lies})
+        send(*(passes(name) for name in CHECKS), {"end": "done", "message": "", "facts": lies})
         os._exit(0)
 
     def claims_to_be_superseded():
-        tell({"end": "unknown", "message": "", "facts": facts()})
+        send({"end": "unknown", "message": "", "facts": facts()})
         time.sleep(1000)
 
     def answers_for_the_scan():
-        tell(passes("finite"))
+        send(passes("finite"))
         time.sleep(1000)
 
     def ends_too_soon():
-        tell(passes("load"), {"end": "done", "message": "", "facts": facts()})
+        send(passes("load"), {"end": "done", "message": "", "facts": facts()})
         os._exit(0)
 
     def takes_for_ever():
-        tell(passes("load", duration_seconds=1e300))
+        send(passes("load", duration_seconds=1e300))
         time.sleep(1000)
 
     def nests():
-        tell(b"[" * 1000000)
+        send(b"[" * 1000000)
         time.sleep(1000)
 
     def huge_number():
-        tell(b'{"check": 1' + b"0" * 4000 + b"}")
+        send(b'{"check": 1' + b"0" * 4000 + b"}")
         time.sleep(1000)
 
     def closes_and_lives():

@@ -87,7 +87,7 @@ def test_a_real_archive_is_read_as_pythons_zipfile_reads_it(written: Path, name:
     assert content.config["class_name"] == "Sequential"
 
 
-def test_real_graphs_tell_their_signatures_and_who_wrote_them(written: Path) -> None:
+def test_signatures_and_writers_of_real_graphs_are_read(written: Path) -> None:
     """As TensorFlow's own parser reads them."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2

@@ -155,7 +155,7 @@ def test_the_records_may_be_removed_at_any_time(field: Field) -> None:
     assert sorted(os.listdir(field.root / RECORDS)) == ["ledger.json", "lock", "pins.json"]
 
 
-def test_killed_at_any_step_the_copies_are_whole(tmp_path: Path) -> None:
+def test_copies_are_complete_after_a_kill_at_any_step(tmp_path: Path) -> None:
     """The old one or the new one, never a doubt; the next start writes what is missing."""
     for number in itertools.count(1):
         top = tmp_path / str(number)

@@ -98,7 +98,7 @@ def test_whoever_is_cancelled_leaves_the_others_their_turn() -> None:
     asyncio.run(main())
 
 
-def test_a_closed_thread_begins_nothing_more_and_tells_when_it_is_through() -> None:
+def test_a_closed_thread_begins_nothing_more_and_reports_its_end() -> None:
     """What waits in the queue fails at once after what runs, and nobody waits for ever."""
 
     async def main() -> None:

@@ -33,7 +33,7 @@ def _keeper(field: Field, place: TrashPlace) -> RootKeeper:
     return RootKeeper("w", place, field.ledger)
 
 
-def test_two_mounts_of_one_disk_are_two(field: Field) -> None:
+def test_two_mounts_of_one_disk_are_different_mounts(field: Field) -> None:
     """As those of two `ReadWritePaths=`, or two volumes of a container: a rename fails there."""
     top = field.root.parent
     (top / "trash").mkdir()

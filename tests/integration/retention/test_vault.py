@@ -120,7 +120,7 @@ def test_what_changes_while_it_is_copied_is_discarded(
 
 
 @pytest.mark.parametrize("step", ["make", "copy", "compare", "write", "sync"])
-def test_a_crash_leaves_a_whole_copy_or_none(step: str, ledger: Ledger, root: Path) -> None:
+def test_a_crash_leaves_a_complete_copy_or_none(step: str, ledger: Ledger, root: Path) -> None:
     """What has no manifest is removed; what has one can be restored."""
     entry = _save(ledger, root, "directory" if "directory" in WRITERS else next(iter(WRITERS)))
     child = os.fork()

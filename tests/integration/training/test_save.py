@@ -213,7 +213,7 @@ def test_metrics_come_as_numbers_and_without_nan(tmp_path: Path) -> None:
     assert golden.read(golden.path_for(path, Format.KERAS)).metrics == {"loss": 0.5}
 
 
-def test_a_keras_that_writes_hdf5_under_the_new_name_is_left_whole(
+def test_a_file_of_a_keras_that_writes_hdf5_under_the_new_name_stays_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before 2.13 `.keras` was HDF5: it is bound as such, with digests of what it stores."""

@@ -264,7 +264,7 @@ def reports(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, R
         ("own crashes in scan", Verdict.INCONCLUSIVE, "crashes.crashed", "SIGSEGV"),
     ],
 )
-def test_whatever_the_users_code_does_there_is_a_verdict_that_says_so(
+def test_whatever_the_users_code_does_the_verdict_names_it(
     reports: dict[str, Report], case: str, verdict: Verdict, reason: str, told: str
 ) -> None:
     """Metrics in and out of bounds, every way to fail, and what may be returned."""

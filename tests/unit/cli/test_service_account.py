@@ -27,7 +27,7 @@ def test_the_account_is_that_of_the_process_else_of_the_state(tmp_path: Path) ->
 
 
 @needs_root
-def test_an_account_is_really_taken_on() -> None:
+def test_the_process_really_switches_to_the_account() -> None:
     """Also its groups; what fails there is an error here."""
     account = Account(STRANGER, STRANGER, (GROUP,))
     ids = run_as(account, lambda: [os.getuid(), os.getegid(), os.getgroups()])

@@ -89,7 +89,7 @@ def test_hostile_names_and_messages_are_escaped() -> None:
     assert r"[bold]x[/] \x07" in lines[0]
 
 
-def test_a_report_tells_every_check_within_eighty_columns() -> None:
+def test_a_report_lists_every_check_within_eighty_columns() -> None:
     """On a terminal the messages fold below each other."""
     checks = [
         {"name": "structure", "outcome": "pass", "duration_seconds": 0.01},

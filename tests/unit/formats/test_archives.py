@@ -161,7 +161,7 @@ def test_a_bomb_in_an_archive_is_not_unpacked(tmp_path: Path) -> None:
         read_archive(str(path))
 
 
-def test_a_graph_tells_its_signatures_and_its_writer(tmp_path: Path) -> None:
+def test_the_signatures_and_the_writer_of_a_graph_are_read(tmp_path: Path) -> None:
     """Open dimensions are None, an open rank too; TensorFlow's own init signature is left out."""
     serve = signature("serving_default", {"x": tensor_info(1, [-1, 3])}, {"y": tensor_info(9, [])})
     other = signature("a", {}, {"z": tensor_info(7, None)})
@@ -183,7 +183,7 @@ def test_a_graph_tells_its_signatures_and_its_writer(tmp_path: Path) -> None:
     assert json.dumps(info.signatures)
 
 
-def test_the_graph_that_is_served_is_the_one_that_is_told_about(tmp_path: Path) -> None:
+def test_the_signatures_are_those_of_the_graph_that_is_served(tmp_path: Path) -> None:
     """TF 1 stores one for training beside it."""
     both = b"".join(
         graph("", saver=tag == "serve", tags=(tag,), signatures=[signature(tag, {}, {})])[2:]

@@ -95,7 +95,7 @@ def test_what_a_newer_tensorflow_may_have_written_is_no_fault_of_the_file(
     assert wrong.word == "environment"
 
 
-def test_the_scan_tells_before_tensorflow_sees_it(tmp_path: Path) -> None:
+def test_the_scan_reports_it_before_tensorflow_reads_it(tmp_path: Path) -> None:
     """Also of a tensor in parts, whose own entry has no bytes that could disagree."""
     prefix = tmp_path / "ckpt-1"
     bundle(prefix)

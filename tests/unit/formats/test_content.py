@@ -42,7 +42,7 @@ NO_MODEL = b"#!/bin/sh\necho this is no checkpoint at all }\n" * 200
         (b"\xfe\xed" * 50, r"that begins with"),
     ],
 )
-def test_other_content_under_a_models_name_is_told_for_what_it_is(
+def test_other_content_under_a_models_name_is_named(
     tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     """No silence, and no talk of a full disk."""
@@ -99,7 +99,7 @@ def test_a_checkpoint_of_the_first_format_is_recognised_by_name_and_footer(
     ],
 )
 @pytest.mark.parametrize("ending", [".keras", ".h5", ""])
-def test_another_zip_archive_is_told_for_what_it_is(
+def test_another_zip_archive_is_named(
     tmp_path: Path, members: dict[str, bytes], said: str, ending: str
 ) -> None:
     """Where the name promises no model it is none of ours."""
@@ -136,9 +136,7 @@ def test_an_index_alone_is_judged_where_it_was_a_checkpoints(
 
 
 @pytest.mark.parametrize("content", [POINTER, PAGE])
-def test_a_part_of_a_bundle_that_was_not_fetched_is_told_for_what_it_is(
-    tmp_path: Path, content: bytes
-) -> None:
+def test_a_part_of_a_bundle_that_was_not_fetched_is_named(tmp_path: Path, content: bytes) -> None:
     """Nothing was cut short: the index, a shard, the same in a SavedModel, and its graph."""
     files = [*bundle(tmp_path / "c"), *savedmodel(tmp_path / "m")]
     for file in files:
@@ -163,7 +161,7 @@ def test_a_part_of_a_bundle_that_was_not_fetched_is_told_for_what_it_is(
         (bytes(600), "bytes of zero"),
     ],
 )
-def test_another_graph_in_place_of_a_savedmodels_is_told(
+def test_another_graph_in_place_of_a_savedmodels_is_named(
     tmp_path: Path, content: bytes, said: str
 ) -> None:
     """A frozen graph is whole, and no SavedModel; what is damaged is not called cut short."""

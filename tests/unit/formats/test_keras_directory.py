@@ -160,7 +160,7 @@ def test_it_is_incomplete_without_a_part(
     assert name in result.message
 
 
-def test_a_name_that_keras_takes_for_an_archive_is_told(tmp_path: Path) -> None:
+def test_a_name_that_keras_takes_for_an_archive_is_reported(tmp_path: Path) -> None:
     """`load_model("best.keras")` opens a file."""
     result = probed(directory(tmp_path / "best.keras"))
     assert (result.state, result.reason) == (INCOMPLETE, "structure.not_a_checkpoint")

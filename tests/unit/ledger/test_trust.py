@@ -176,7 +176,7 @@ def test_a_save_time_that_was_corrected_counts(tmp_path: Path) -> None:
     assert entry.content_saved_at == 1000.0
 
 
-def test_content_that_two_versions_have_in_common_tells_nothing(tmp_path: Path) -> None:
+def test_content_that_two_versions_have_in_common_proves_nothing(tmp_path: Path) -> None:
     """A model that does not learn: what is written over with it is a new save."""
     ledger = Ledger.open(tmp_path)
 

@@ -167,7 +167,7 @@ def test_counters_of_a_known_watch_start_at_zero() -> None:
     assert found["checkpointd_worker_exits_total", "signal"] == 0
 
 
-def test_no_series_tells_when_a_counter_was_made() -> None:
+def test_no_series_has_the_time_at_which_a_counter_was_made() -> None:
     """`_created` would double the series and nobody reads it."""
     for accept in ("", OPENMETRICS):
         assert b"_created" not in filled_metrics().render(accept)[0]
@@ -281,7 +281,7 @@ def test_any_name_of_a_series_can_be_exposed(name: str) -> None:
     assert metrics.render(OPENMETRICS)[0].decode().endswith("# EOF\n")
 
 
-def test_an_evaluation_that_is_not_a_number_is_told_as_one() -> None:
+def test_an_evaluation_that_is_nan_is_exported_as_nan() -> None:
     """An alert on `< 0.9` does not fire on NaN, one on `!= x` does; a gap would hide it."""
     series = (SeriesSnapshot("s", last_seen=1.0, evaluation={"loss": float("nan")}),)
     found = values(Metrics(lambda: Snapshot((WatchSnapshot("w", up=True, series=series),))))

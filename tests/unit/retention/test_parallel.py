@@ -16,7 +16,7 @@ def test_results_are_in_the_order_of_the_items(count: int) -> None:
     assert map_in_threads(lambda n: n, [], count) == []
 
 
-def test_so_many_calls_are_under_way_at_once() -> None:
+def test_the_given_number_of_calls_runs_at_once() -> None:
     """All wait for each other, which one after the other could not."""
     barrier = threading.Barrier(4, timeout=60)
     map_in_threads(lambda _: barrier.wait(), range(8), 4)

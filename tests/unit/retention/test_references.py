@@ -79,7 +79,9 @@ def test_odd_things_called_checkpoint_are_no_trouble(tmp_path: Path) -> None:
     assert find_references(str(tmp_path)).errors == ()
 
 
-def test_what_a_state_file_lists_is_told_from_the_one_to_resume_from(tmp_path: Path) -> None:
+def test_what_a_state_file_lists_is_distinguished_from_the_one_to_resume_from(
+    tmp_path: Path,
+) -> None:
     """Paths of a directory that was moved since fit as far as their last components do."""
     (tmp_path / "checkpoint").write_text(
         'model_checkpoint_path: "/old/run/sub/ckpt-7"  # the latest\n'

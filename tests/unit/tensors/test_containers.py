@@ -57,7 +57,7 @@ def test_bfloat16_of_a_bundle_is_counted_by_its_values(tmp_path: Path) -> None:
 
 
 def test_a_flipped_bit_in_a_shard_names_the_tensor(tmp_path: Path) -> None:
-    """The CRC32C in the index tells which tensor is not what was written."""
+    """The CRC32C in the index shows which tensor is not what was written."""
     tensors = {f"a{VALUE}": np.ones(8, np.float32), f"b{VALUE}": np.ones(8, np.float32)}
     write_bundle(tmp_path / "ckpt-1", tensors)
     flip(tmp_path / "ckpt-1.data-00000-of-00001", 40)
@@ -236,7 +236,7 @@ def test_the_digest_changes_with_any_byte_and_not_with_the_path(tmp_path: Path) 
         ("global_step", "other"),
     ],
 )
-def test_the_role_of_a_bundles_entry_is_told_from_its_key(key: str, role: str) -> None:
+def test_the_role_of_a_bundles_entry_follows_from_its_key(key: str, role: str) -> None:
     """Every generation of TensorFlow names its optimizer's variables in its own way."""
     known = roles.optimizers([f"opt/_iterations{VALUE}"])
     assert roles.of_bundle(key, known).role == role
@@ -255,7 +255,7 @@ def test_the_role_of_a_bundles_entry_is_told_from_its_key(key: str, role: str) -
         ("layers/metrics/vars/0", "model"),
     ],
 )
-def test_the_role_of_a_dataset_is_told_from_its_path(key: str, role: str) -> None:
+def test_the_role_of_a_dataset_follows_from_its_path(key: str, role: str) -> None:
     """Keras's two HDF5 layouts keep the optimizer's variables apart from the model's."""
     assert roles.of_hdf5(key).role == role
 
@@ -274,10 +274,10 @@ def test_the_role_of_a_dataset_is_told_from_its_path(key: str, role: str) -> Non
     ],
 )
 def test_a_single_number_and_a_random_state_are_no_weights(key: str, role: str) -> None:
-    """Unless an optimizer trains it; and what told the role is said."""
-    told = roles.of_hdf5 if "/vars/" in key or ":0" in key else roles.of_bundle
-    assert told(key, shape=()).role == role
-    assert told(key, shape=()).decided_by
+    """Unless an optimizer trains it; and what decided the role is reported."""
+    role_of = roles.of_hdf5 if "/vars/" in key or ":0" in key else roles.of_bundle
+    assert role_of(key, shape=()).role == role
+    assert role_of(key, shape=()).decided_by
 
 
 def test_the_graph_of_objects_may_hold_anything() -> None:

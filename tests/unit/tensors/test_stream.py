@@ -81,7 +81,7 @@ def test_what_is_counted_does_not_depend_on_how_the_file_is_cut(
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "float8_e4m3fn"])
 def test_every_value_of_a_small_float_is_counted_as_ml_dtypes_counts_it(dtype: str) -> None:
-    """All codes of the types that numpy lacks are told NaN, infinite or finite correctly."""
+    """All codes of types that numpy lacks are classified correctly: NaN, infinite or finite."""
     ml_dtypes = pytest.importorskip("ml_dtypes")
     width = item_size(dtype)
     codes = np.arange(1 << (8 * width), dtype=f"u{width}")

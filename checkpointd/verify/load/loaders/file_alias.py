@@ -19,7 +19,7 @@ _DIRECTORY = ".directory"
 
 
 @contextlib.contextmanager
-def alias(path: str, format: Format, ending: str = "") -> Iterator[str]:  # noqa: A002 - the report's word
+def alias(path: str, format: Format, ending: str = "") -> Iterator[str]:
     """Give a file a name in a temporary directory while Keras reads it.
 
     Keras chooses its reader by the name's ending, where checkpointd decides by content; and when

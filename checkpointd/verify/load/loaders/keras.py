@@ -213,7 +213,7 @@ def _load_without_drawing(load: Callable[..., Any], *, compiled: bool) -> Any:
 
 def load_model(
     path: str,
-    format: Format,  # noqa: A002 - the report's word
+    format: Format,
     library: Any,
     custom: Mapping[str, Any],
     allow_code: bool,
@@ -290,7 +290,7 @@ def _compile_failed(why: str, details: Mapping[str, Any]) -> CheckResult:
     return failed("load", "compile_failed", message, **details)
 
 
-def _required_extension(path: str, format: Format, library: Any) -> str:  # noqa: A002 - the same
+def _required_extension(path: str, format: Format, library: Any) -> str:
     """The extension without which `load_model` refuses a file; empty if its name will do."""
     extension = os.path.splitext(path)[1].lower()
     if format is Format.KERAS and extension in (".h5", ".hdf5") and not os.path.isdir(path):

@@ -105,29 +105,29 @@ def _meta_graph(read: Read, span: Span) -> MetaGraph:
     return found
 
 
-def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
+def _graph(read: Read, graph: Span, result: MetaGraph) -> None:
     """Read a GraphDef: its nodes, and its library of functions."""
     for part in walk(read, graph.start, graph.end):
         if part.number == 1:
-            found.nodes.append(node_at(read, part))
-        elif part.number == 2:  # noqa: PLR2004 - GraphDef.library
+            result.nodes.append(node_at(read, part))
+        elif part.number == 2:  # GraphDef.library
             for piece in walk(read, part.start, part.end):
-                _library(read, piece, found)
+                _library(read, piece, result)
 
 
-def _library(read: Read, piece: Span, found: MetaGraph) -> None:
+def _library(read: Read, piece: Span, graph: MetaGraph) -> None:
     """Read a part of a FunctionDefLibrary."""
     if piece.number == 1:
         function = _function(read, piece)
-        if function.name in found.functions or not function.name:
+        if function.name in graph.functions or not function.name:
             wrong = f"It holds the function {function.name!r} twice, or without a name."
             raise FormatError(MALFORMED, wrong)
-        found.functions[function.name] = function
-    elif piece.number == 2:  # noqa: PLR2004 - FunctionDefLibrary.gradient
+        graph.functions[function.name] = function
+    elif piece.number == 2:  # FunctionDefLibrary.gradient
         names = dict(fields(whole(read, piece)))
-        found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
-    elif piece.number == 3:  # noqa: PLR2004 - FunctionDefLibrary.registered_gradients
-        found.backward.update(texts(whole(read, piece), 1))
+        graph.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
+    elif piece.number == 3:  # FunctionDefLibrary.registered_gradients
+        graph.backward.update(texts(whole(read, piece), 1))
 
 
 def _function(read: Read, span: Span) -> Function:
@@ -138,11 +138,11 @@ def _function(read: Read, span: Span) -> Function:
     nodes: list[Node] = []
     stands_in = False
     for part in walk(read, span.start, span.end):
-        if part.number == 3:  # noqa: PLR2004 - FunctionDef.node_def
+        if part.number == 3:  # FunctionDef.node_def
             nodes.append(node_at(read, part))
-        elif part.number == 5:  # noqa: PLR2004 - FunctionDef.attr
+        elif part.number == 5:  # FunctionDef.attr
             stands_in |= map_entry(whole(read, part))[0] == "api_implements"
-        elif part.number == 4:  # noqa: PLR2004 - FunctionDef.ret
+        elif part.number == 4:  # FunctionDef.ret
             to, result = map_entry(whole(read, part))
             returned[to] = text(result)
         elif part.number == 1:
@@ -150,33 +150,33 @@ def _function(read: Read, span: Span) -> Function:
                 if key == 1:
                     name = text(value)
                 elif key in (2, 3):  # OpDef.input_arg, output_arg
-                    names = arguments if key == 2 else given  # noqa: PLR2004
+                    names = arguments if key == 2 else given
                     names.append(last(texts(message(value), 1)))
     results = tuple(returned.get(to, "") for to in given)
     return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
 
 
-def _description(kind: int, data: bytes, found: MetaGraph) -> None:
+def _description(kind: int, data: bytes, graph: MetaGraph) -> None:
     """Read one of the small parts of a MetaGraphDef."""
     if kind == _META_INFO:
-        found.version = last(texts(data, 5), found.version)
+        graph.version = last(texts(data, 5), graph.version)
     elif kind == _SAVER:
         for key, value in fields(data):
             if key in (1, 2, 3):
-                found.saver.append(text(value))
+                graph.saver.append(text(value))
             if key == 1:
-                found.filename = text(value)
-            elif key == 3:  # noqa: PLR2004 - SaverDef.restore_op_name
-                found.restore = text(value)
+                graph.filename = text(value)
+            elif key == 3:  # SaverDef.restore_op_name
+                graph.restore = text(value)
     elif kind == _COLLECTION:
-        _collection(data, found)
+        _collection(data, graph)
     elif kind == _SIGNATURE:
-        _signature(data, found)
+        _signature(data, graph)
     else:
-        _asset(data, found)
+        _asset(data, graph)
 
 
-def _signature(data: bytes, found: MetaGraph) -> None:
+def _signature(data: bytes, graph: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.signature_def."""
     name, value = map_entry(data)
     if name == _TRAIN_OP:
@@ -186,37 +186,37 @@ def _signature(data: bytes, found: MetaGraph) -> None:
     for key, content in fields(value):
         if key in (1, 2):  # SignatureDef.inputs, outputs
             alias, info = map_entry(message(content))
-            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))  # noqa: PLR2004
+            (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))
     left = {map_entry(default)[0] for default in messages(value, 4)}
     label = f"signature {name}"
-    where = found.initial if name == _INIT_OP else found.signatures
+    where = graph.initial if name == _INIT_OP else graph.signatures
     where.setdefault(label, []).extend(asked)
     for alias, tensors in given.items():
-        to = found.defaults if alias in left else found.fed.setdefault(label, set())
+        to = graph.defaults if alias in left else graph.fed.setdefault(label, set())
         to.update(tensors)
 
 
-def _collection(data: bytes, found: MetaGraph) -> None:
+def _collection(data: bytes, graph: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.collection_def, if it concerns loading."""
     name, value = map_entry(data)
     if name in (*_INIT_COLLECTIONS, _TABLES):
         names = [name for node_list in messages(value, 1) for name in texts(node_list, 1)]
-        where = found.otherwise if name == _TABLES else found.initial
+        where = graph.otherwise if name == _TABLES else graph.initial
         where.setdefault(f"the collection {name}", []).extend(names)
     elif name == _LOCAL_VARIABLES:
         variables = (one for bytes_list in messages(value, 2) for one in messages(bytes_list, 1))
         names = [initializer for variable in variables for initializer in texts(variable, 2)]
-        found.otherwise.setdefault(f"the collection {name}", []).extend(names)
+        graph.otherwise.setdefault(f"the collection {name}", []).extend(names)
     elif name == _ASSET_COLLECTION:
         for packed in (one for any_list in messages(value, 5) for one in messages(any_list, 1)):
             for asset in messages(packed, 2):
-                _asset(asset, found)
+                _asset(asset, graph)
 
 
-def _asset(data: bytes, found: MetaGraph) -> None:
+def _asset(data: bytes, graph: MetaGraph) -> None:
     """Read an AssetFileDef."""
     info = b"".join(messages(data, 1))
-    found.assets.append((last(texts(info, 1)), last(texts(data, 2))))
+    graph.assets.append((last(texts(info, 1)), last(texts(data, 2))))
 
 
 def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
@@ -226,8 +226,8 @@ def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:
     for key, value in fields(info):
         if key == 1:
             yield text(value)
-        elif key == 4:  # noqa: PLR2004 - TensorInfo.coo_sparse
+        elif key == 4:  # TensorInfo.coo_sparse
             yield from texts(message(value), 1, 2, 3)
-        elif key == 5:  # noqa: PLR2004 - TensorInfo.composite_tensor
+        elif key == 5:  # TensorInfo.composite_tensor
             for component in messages(message(value), 2):
                 yield from _tensors(component, depth + 1)

@@ -171,7 +171,7 @@ def _functions(kind: int, data: bytes) -> Iterator[str]:
                     left.append((_FUNCTION, message(content), depth + 1))
             elif field == 1:
                 yield text(content)
-            elif field == 2:  # noqa: PLR2004 - NameAttrList.attr
+            elif field == 2:  # NameAttrList.attr
                 inner = fields(map_entry(message(content))[1])
                 left.extend((f, message(v), depth + 1) for f, v in inner if f in (_LIST, _FUNCTION))
 
@@ -218,7 +218,7 @@ def _joined(content: bytes, shape: tuple[int, ...]) -> bytes:
     for size in shape:
         count = min(count * max(0, size), len(content))
     for _ in range(count):
-        while at < len(content) and content[at] >= 0x80:  # noqa: PLR2004 - not a size's last byte
+        while at < len(content) and content[at] >= 0x80:  # not a size's last byte
             at += 1
         at += 1
     return content[at:]

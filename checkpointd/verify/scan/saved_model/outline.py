@@ -114,7 +114,7 @@ def _functions(read: Read, span: Span) -> dict[str, list[list[str]]]:
             if names:
                 held[index] = names
             index += 1
-        elif part.number == 2:  # noqa: PLR2004 - SavedObjectGraph.concrete_functions
+        elif part.number == 2:  # SavedObjectGraph.concrete_functions
             name, function = map_entry(whole(read, part))
             signatures[name] = b"".join(messages(function, 3))
     return {
@@ -133,7 +133,7 @@ def _reference(data: bytes) -> tuple[int, str]:
 def _arguments(signature: bytes) -> list[str]:
     """Write the arguments of a concrete function: the positional ones, then those by name."""
     value = _structure(signature)
-    if not (isinstance(value, tuple) and len(value) == 2):  # noqa: PLR2004 - args, kwargs
+    if not (isinstance(value, tuple) and len(value) == 2):  # args, kwargs
         return [_written(value)] if signature else []
     positional, named = value
     listed = positional if isinstance(positional, tuple) else (positional,)
@@ -164,11 +164,11 @@ def _structure(data: bytes, depth: int = 0) -> Any:
     below = depth + 1
     if kind in (51, 52):  # list_value, tuple_value
         items = [_structure(one, below) for one in messages(message(value), 1)]
-        return tuple(items) if kind == 52 else items  # noqa: PLR2004
-    if kind == 53:  # noqa: PLR2004 - dict_value
+        return tuple(items) if kind == 52 else items
+    if kind == 53:  # dict_value
         entries = (map_entry(entry) for entry in messages(message(value), 1))
         return {key: _structure(one, below) for key, one in entries}
-    if kind == 54:  # noqa: PLR2004 - named_tuple_value
+    if kind == 54:  # named_tuple_value
         pairs = [dict(fields(pair)) for pair in messages(message(value), 2)]
         return {text(p.get(1, b"")): _structure(message(p.get(2, b"")), below) for p in pairs}
     return _Spec("?")
@@ -182,7 +182,7 @@ def _spec(value: Value) -> _Spec:
 
 
 def _shape(data: bytes) -> str:
-    if any(index == 3 and content for index, content in fields(data)):  # noqa: PLR2004 - unknown_rank
+    if any(index == 3 and content for index, content in fields(data)):  # unknown_rank
         return ""
     return f"[{', '.join('?' if size < 0 else str(size) for size in tensor_shape(data))}]"
 

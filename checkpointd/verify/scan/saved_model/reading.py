@@ -41,7 +41,7 @@ def graphs_of(directory: str, members: Mapping[str, int]) -> list[MetaGraph]:
         members: the names of its files, with their sizes in bytes.
 
     Raises:
-        UncheckedError: they cannot be inspected.
+        UninspectableGraphError: they cannot be inspected.
         FormatError: they are malformed.
         OSError: they cannot be read.
     """
@@ -83,7 +83,7 @@ def encoded_text(directory: str, members: Mapping[str, int]) -> bytes:
     """Read `saved_model.pbtxt`, and encode it as `saved_model.pb` is.
 
     Raises:
-        UncheckedError: it cannot be parsed.
+        UninspectableGraphError: it cannot be parsed.
         FormatError: it is certainly not a SavedModel.
         OSError: it cannot be read.
     """

@@ -235,7 +235,7 @@ def with_password(directory: Path) -> WebSettings:
     return WebSettings(basic_auth=BasicAuthSettings(username="prom", password_file=files))
 
 
-def test_without_the_password_only_health_is_answered_and_in_one_word(tmp_path: Path) -> None:
+def test_without_the_password_only_health_is_answered_with_one_word(tmp_path: Path) -> None:
     """For load balancers; what is wrong is for those who know the password."""
 
     async def use(running: RunningWeb) -> None:

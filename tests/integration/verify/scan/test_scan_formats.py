@@ -89,7 +89,9 @@ def test_the_writer_is_named(saved: Path, name: str, writer: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAVED)
-def test_the_optimizers_variables_are_told_from_the_weights(saved: Path, name: str) -> None:
+def test_the_optimizers_variables_are_distinguished_from_the_weights(
+    saved: Path, name: str
+) -> None:
     """Adam keeps two moments of each trainable weight, whatever the format calls them."""
     kind = scanned(saved / name).facts.format
     tensors = inspect(str(saved / name), kind)["tensors"]
@@ -153,7 +155,7 @@ def test_a_flipped_bit_in_the_weights_is_found_wherever_it_is(copy: Path, name: 
 
 
 @pytest.mark.parametrize("name", ["keras3/m.keras", "keras2/m.keras"])
-def test_a_flipped_bit_that_looks_like_an_attack_is_told_as_a_flipped_bit(
+def test_a_flipped_bit_that_looks_like_an_attack_is_reported_as_a_flipped_bit(
     copy: Path, name: str
 ) -> None:
     """Values of terabytes are a bomb; in an archive whose CRC32 differs, nobody has made one."""

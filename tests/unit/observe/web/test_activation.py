@@ -88,7 +88,9 @@ def test_without_systemd_there_is_nothing() -> None:
     assert inherited_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "-1"}) == []
 
 
-def test_sockets_are_told_apart(sockets: list[socket.socket], tmp_path: Path) -> None:
+def test_tcp_and_unix_sockets_are_distinguished(
+    sockets: list[socket.socket], tmp_path: Path
+) -> None:
     """What others can reach comes first, because it decides what has to be protected."""
     loopback, everywhere, unix, _ = sockets
     assert internet(sockets) == [everywhere, loopback]

@@ -10,7 +10,7 @@ import pytest
 from checkpointd.observe.web.peers import peer_network, peer_uid
 
 
-def test_the_kernel_tells_the_user_at_the_other_end() -> None:
+def test_the_kernel_reports_the_user_at_the_other_end() -> None:
     """Here it is this process."""
     one, other = socket.socketpair(socket.AF_UNIX)
     with one, other:

@@ -69,7 +69,7 @@ def test_a_function_that_is_only_named_is_no_bytecode() -> None:
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
-def test_real_bytecode_of_other_pythons_is_told_from_this_ones(version: str) -> None:
+def test_real_bytecode_of_other_pythons_is_distinguished_from_this_ones(version: str) -> None:
     """As far as there are such interpreters on this machine."""
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = of_version(version)

@@ -62,7 +62,7 @@ def flipped(data: bytes, *at: int) -> bytes:
 
 
 def test_one_damaged_tensor_among_whole_ones_is_judged_at_once(shard: Path) -> None:
-    """Shard and index are of one save: nothing follows that mends it."""
+    """Shard and index are of one save: nothing follows that repairs it."""
     assert rewrite(shard, flipped(shard.read_bytes(), _BYTES + 77)) is End.DONE
 
 
@@ -99,7 +99,7 @@ def test_single_changed_bits_are_judged_at_once_wherever_they_are(
     assert rewrite(shard, flipped(shard.read_bytes(), *at)) is End.DONE
 
 
-def test_what_was_read_whole_before_tells_a_changed_byte_in_a_large_tensor(tmp_path: Path) -> None:
+def test_an_earlier_intact_report_shows_a_changed_byte_in_a_large_tensor(tmp_path: Path) -> None:
     """The checksum of the index alone leaves it open; the one in the last report does not."""
     values = np.random.default_rng(3).normal(size=1 << 20).astype(np.float32)
     write_bundle(tmp_path / "ckpt-1", {f"{name}{VALUE}": values for name in ("a", "b")})
@@ -112,7 +112,7 @@ def test_what_was_read_whole_before_tells_a_changed_byte_in_a_large_tensor(tmp_p
     assert scanned(tmp_path / "ckpt-1", former).end is End.DONE
 
 
-def test_other_damage_of_the_last_tensor_is_told_by_an_index_that_was_there_before(
+def test_other_damage_of_the_last_tensor_is_shown_by_an_unchanged_index(
     shard: Path,
 ) -> None:
     """It described all of the shard once, so nothing is still being filled in."""

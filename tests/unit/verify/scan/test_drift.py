@@ -111,7 +111,7 @@ def test_a_tensor_explodes_exactly_where_its_size_and_its_growth_are_beyond_the_
 
 
 @given(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_the_change_that_is_told_is_never_more_than_the_real_one(
+def test_the_reported_change_is_never_more_than_the_real_one(
     pairs: list[tuple[float, float]], random: Any
 ) -> None:
     """The norms alone give a lower bound of the relative change, for any vectors that have them."""
@@ -163,7 +163,7 @@ def test_layers_are_in_the_order_of_their_numbers_however_long_these_are() -> No
     assert judged(before, now).outcome is Outcome.PASS
 
 
-def test_a_kernel_that_died_is_told_and_a_bias_that_is_zero_is_not() -> None:
+def test_a_kernel_that_died_is_reported_and_a_bias_that_is_zero_is_not() -> None:
     """Biases start at zero and may stay there."""
     bias = stats("bias", 0.0, (8,))
     result = judged([stats(rms=0.5), bias], [stats(rms=0.0, crc32=1), bias])

@@ -28,7 +28,7 @@ from tests.helpers.scan import request_for, scanned, seeded, write_weights
 WEIGHTS = {"dense": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)}
 
 
-def test_a_good_weights_file_passes_and_tells_its_totals(tmp_path: Path) -> None:
+def test_a_good_weights_file_passes_with_its_totals(tmp_path: Path) -> None:
     """Format, counts and the norm are learned on the way."""
     write_weights(tmp_path / "m.weights.h5", WEIGHTS)
     result = scanned(tmp_path / "m.weights.h5")
@@ -250,7 +250,7 @@ def test_inspect_says_what_is_wrong_with_what_is_not_whole(tmp_path: Path) -> No
         ({"module": "builtins", "class_name": "function", "config": "relu"}, ()),
     ],
 )
-def test_custom_objects_are_told_from_keras_own(
+def test_custom_objects_are_distinguished_from_keras_own(
     tmp_path: Path, layer: dict[str, object], custom: tuple[str, ...]
 ) -> None:
     """What has to be named in the config is what Keras does not bring."""

@@ -142,10 +142,10 @@ def as_text(path: Path) -> None:
     graph.unlink()
     (path / "fingerprint.pb").unlink()
     read = graphs_of(str(path), {"/saved_model.pbtxt": text.stat().st_size})
-    assert [_told(one) for one in read] == [_told(one) for one in binary]
+    assert [_facts(one) for one in read] == [_facts(one) for one in binary]
 
 
-def _told(graph: Any) -> Any:
+def _facts(graph: Any) -> Any:
     """All that is known of a graph, but for what constants take in the file."""
     functions = [
         (f.name, f.arguments, f.results, _nodes(f.nodes)) for f in graph.functions.values()

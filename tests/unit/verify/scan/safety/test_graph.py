@@ -169,7 +169,7 @@ def test_what_training_left_beside_the_served_graph_is_ordinary() -> None:
     assert words(meta_graph(X, Y, *left, signatures=[SERVE])) == []
 
 
-def test_the_sentence_tells_the_way_from_what_runs_it() -> None:
+def test_the_message_names_the_path_from_what_runs_it() -> None:
     """The signature, the functions on the way, and the node."""
     inner = function("g", text("path", "/srv/x"), OWN, arguments=["x"])
     outer = function("f", node("call", "PartitionedCall", "x", calls=["g"]), arguments=["x"])
@@ -243,7 +243,7 @@ def saved(path: Path, graph: bytes) -> Path:
     return path
 
 
-def test_the_scan_tells_of_an_asset_that_leads_out(tmp_path: Path) -> None:
+def test_the_scan_reports_an_asset_that_leads_out(tmp_path: Path) -> None:
     """It is no file that is missing: the name is what is wrong."""
     path = saved(tmp_path, meta_graph(X, Y, assets=[asset("x:0", "../../x")], signatures=[SERVE]))
     result = scanned(path)

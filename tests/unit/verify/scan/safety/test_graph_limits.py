@@ -113,7 +113,7 @@ def test_a_tile_of_billions_is_a_bomb() -> None:
     assert words(meta_graph(X, CALL, functions=[f], signatures=[SERVE])) == ["bomb"]
 
 
-def test_a_shape_of_numbers_that_no_machine_has_is_told_briefly() -> None:
+def test_a_shape_of_impossible_size_has_a_short_message() -> None:
     """The sentence stays a sentence."""
     one = constant("c", shaped(FLOAT, *[(1 << 62)] * 100_000) + field(5, b"\0\0\0\0"))
     (finding,) = found(meta_graph(X, one))

@@ -48,7 +48,7 @@ def test_a_function_that_stands_in_for_another_is_run() -> None:
 
 
 @pytest.mark.parametrize("op", ["WriteFile", "RpcClient", "XlaCustomCallV2", "DumpTensor"])
-def test_what_writes_or_connects_is_told_of_though_nobody_runs_it(op: str) -> None:
+def test_what_writes_or_connects_is_reported_though_nothing_runs_it(op: str) -> None:
     """It does no harm where it is, and no export of a training job holds such a node."""
     made = meta_graph(X, Y, node("w", op, "x"), signatures=[SERVE])
     (finding,) = found(made)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkpointd.watch.mounts import file_system, is_remote
+from checkpointd.core.mounts import file_system, is_remote
 
 MOUNTS = r"""21 1 8:1 / / rw - ext4 /dev/sda1 rw
 30 21 0:40 / /mnt/my\040data rw,relatime shared:5 master:1 - nfs4 server:/x rw
