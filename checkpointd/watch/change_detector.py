@@ -260,7 +260,7 @@ class ChangeDetector:
         )
 
     def _temporaries(self, candidate: Candidate, probed: Probe) -> tuple[Member, ...]:
-        """The temporary files that its writer may still be working on, where something is missing."""
+        """The temporary files that its writer may still need, where something is missing."""
         marked = self._pending.is_marked_incomplete(candidate.path)
         is_whole = probed.state is ProbeState.COMPLETE and not marked
         return () if is_whole else temporaries(candidate, self._storage)
