@@ -138,9 +138,9 @@ def _of_file(path: str, blocks: Blocks = blocks_of_file) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def differences(stated: Sequence[FileDigest], found: Sequence[FileDigest]) -> list[str]:
+def differences(stated: Sequence[FileDigest], current: Sequence[FileDigest]) -> list[str]:
     """Say which files are not those that were stated; empty where all are."""
-    ours = {file.name: file for file in found}
+    ours = {file.name: file for file in current}
     theirs = {file.name: file for file in stated}
     sentences = [f"{name} is missing" for name in theirs if name not in ours]
     sentences += [f"{name} is not in it" for name in ours if name not in theirs]

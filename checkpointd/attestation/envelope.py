@@ -103,10 +103,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _decoded(text: Any, what: str) -> bytes:
+def _decoded(text: Any, part: str) -> bytes:
     if not isinstance(text, str):
-        raise AttestationError(f"Its {what} is missing.")
+        raise AttestationError(f"Its {part} is missing.")
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)
     except (ValueError, binascii.Error):
-        raise AttestationError(f"Its {what} is no base64.") from None
+        raise AttestationError(f"Its {part} is no base64.") from None

@@ -73,14 +73,14 @@ def _file(row: Any) -> FileDigest:
     return FileDigest(name, 0, digest)
 
 
-def differing(path: str, signed: Sequence[FileDigest], found: Sequence[FileDigest]) -> list[str]:
+def differing(path: str, signed: Sequence[FileDigest], current: Sequence[FileDigest]) -> list[str]:
     """Say what of a checkpoint is not as it was signed; what else is signed need only be there."""
     stated = {file.name: file.sha256 for file in signed}
-    ours = {file.name for file in found}
-    sentences = [f"{file.name} is not signed" for file in found if file.name not in stated]
+    ours = {file.name for file in current}
+    sentences = [f"{file.name} is not signed" for file in current if file.name not in stated]
     sentences += [
         f"{os.path.basename(path) if file.name == '.' else file.name} has other content"
-        for file in found
+        for file in current
         if stated.get(file.name, file.sha256) != file.sha256
     ]
     directory = path if os.path.isdir(path) else os.path.dirname(path)

@@ -113,7 +113,7 @@ class BucketClient:
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, key) from None
 
-    def read(self, found: StoredObject, offset: int, size: int) -> bytes:
+    def read(self, stored: StoredObject, offset: int, size: int) -> bytes:
         """Read a piece of an object, if it still is the one that was found.
 
         Raises:
@@ -122,18 +122,18 @@ class BucketClient:
         """
         import obstore
 
-        end = min(offset + size, found.size)
+        end = min(offset + size, stored.size)
         if offset >= end:
             return b""
-        options: Any = _pinned(found)
-        if (offset, end) != (0, found.size):  # some stores send a whole object as if not asked so
+        options: Any = _pinned(stored)
+        if (offset, end) != (0, stored.size):  # some stores send a whole object as if not asked so
             options["range"] = (offset, end)
         try:
-            return bytes(obstore.get(self._store, found.key, options=options).bytes())
+            return bytes(obstore.get(self._store, stored.key, options=options).bytes())
         except Exception as error:  # noqa: BLE001 - the same
-            raise self._error(error, found.key) from None
+            raise self._error(error, stored.key) from None
 
-    def stream(self, found: StoredObject) -> Iterator[Any]:
+    def stream(self, stored: StoredObject) -> Iterator[Any]:
         """Read a whole object in pieces, if it still is the one that was found.
 
         Raises:
@@ -142,18 +142,18 @@ class BucketClient:
         """
         import obstore
 
-        options: Any = _pinned(found)
+        options: Any = _pinned(stored)
         try:
-            got = obstore.get(self._store, found.key, options=options)
+            got = obstore.get(self._store, stored.key, options=options)
             meta = stored_object(got.meta)
-            if (meta.size, meta.tag) == (found.size, found.tag):
+            if (meta.size, meta.tag) == (stored.size, stored.tag):
                 yield from got.stream(min_chunk_size=_CHUNK)
                 return
         except GeneratorExit:
             raise
         except Exception as error:  # noqa: BLE001 - the same
-            raise self._error(error, found.key) from None
-        raise ObjectChangedError(errno.ENOENT, "It was written over", found.key)
+            raise self._error(error, stored.key) from None
+        raise ObjectChangedError(errno.ENOENT, "It was written over", stored.key)
 
     def _error(self, error: Exception, key: str) -> OSError:
         """Return an error of obstore's as one that says what to do."""
@@ -214,8 +214,8 @@ def stored_object(meta: Any) -> StoredObject:
     return StoredObject(meta["path"], int(meta["size"]), nanoseconds, tag)
 
 
-def _pinned(found: StoredObject) -> dict[str, str]:
-    return {"if_match": f'"{found.tag}"'} if found.tag else {}
+def _pinned(stored: StoredObject) -> dict[str, str]:
+    return {"if_match": f'"{stored.tag}"'} if stored.tag else {}
 
 
 def _detail(text: str) -> str:

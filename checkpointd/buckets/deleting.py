@@ -56,7 +56,7 @@ class DeletingStore(Protocol):
         """
         ...
 
-    def condition_of(self, found: StoredObject) -> str:
+    def condition_of(self, stored: StoredObject) -> str:
         """Return the identity under which alone an object is deleted.
 
         Raises:

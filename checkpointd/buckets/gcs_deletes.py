@@ -92,13 +92,13 @@ class GcsDeletes:
             is_unproven,
         )
 
-    def condition_of(self, found: StoredObject) -> str:
+    def condition_of(self, stored: StoredObject) -> str:
         """Its generation."""
-        now = self._writer.find(found.key)
-        if now is None or now.listed != found:
-            raise ObjectChangedError(errno.ENOENT, "It was written over", self._name(found.key))
+        now = self._writer.find(stored.key)
+        if now is None or now.listed != stored:
+            raise ObjectChangedError(errno.ENOENT, "It was written over", self._name(stored.key))
         if not now.version:
-            raise OSError(errno.EINVAL, "The store gives it no generation", self._name(found.key))
+            raise OSError(errno.EINVAL, "The store gives it no generation", self._name(stored.key))
         return now.version
 
     def delete(self, key: str, condition: str) -> str:

@@ -112,11 +112,11 @@ class S3Deletes:
         ]
         return min(days) * _DAY if days else None
 
-    def condition_of(self, found: StoredObject) -> str:
+    def condition_of(self, stored: StoredObject) -> str:
         """Its ETag."""
-        if not found.tag:
-            raise OSError(errno.EINVAL, "The store gives it no ETag", self._name(found.key))
-        return found.tag
+        if not stored.tag:
+            raise OSError(errno.EINVAL, "The store gives it no ETag", self._name(stored.key))
+        return stored.tag
 
     def delete(self, key: str, condition: str) -> str:
         """Add a delete marker if the ETag is still the one; return the id of the marker."""

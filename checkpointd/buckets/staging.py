@@ -28,7 +28,7 @@ _CHANGED = "It was written over while it was copied from the bucket"
 
 
 class StagingStoppedError(Exception):
-    """Nobody waits for the copy any more."""
+    """The copy was stopped."""
 
 
 def stage(
@@ -45,7 +45,7 @@ def stage(
         checkpoint: what is copied; its path is a URL.
         generation: its members as they were listed.
         directory: an empty one on the local disk.
-        stopped: whether nobody waits for the copy any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
 
     Returns:
         The path of the copy, and its generation on the local disk.
@@ -81,14 +81,14 @@ def _key(url: str) -> str:
     return parse_url(url).key
 
 
-def _check_unchanged(client: BucketClient, found: StoredObject) -> None:
+def _check_unchanged(client: BucketClient, stored: StoredObject) -> None:
     """The objects of one checkpoint belong together if none of them changed meanwhile."""
     try:
-        now = client.head(found.key)
+        now = client.head(stored.key)
     except FileNotFoundError:
-        raise ObjectChangedError(errno.ENOENT, _CHANGED, found.key) from None
-    if (now.size, now.tag) != (found.size, found.tag):
-        raise ObjectChangedError(errno.ENOENT, _CHANGED, found.key)
+        raise ObjectChangedError(errno.ENOENT, _CHANGED, stored.key) from None
+    if (now.size, now.tag) != (stored.size, stored.tag):
+        raise ObjectChangedError(errno.ENOENT, _CHANGED, stored.key)
 
 
 def _copy_record(client: BucketClient, url: str, target: str, stopped: Callable[[], bool]) -> None:
@@ -101,31 +101,31 @@ def _copy_record(client: BucketClient, url: str, target: str, stopped: Callable[
 
 
 def _copy(
-    client: BucketClient, found: StoredObject, path: str, stopped: Callable[[], bool]
+    client: BucketClient, stored: StoredObject, path: str, stopped: Callable[[], bool]
 ) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    digest = _download(client, found, path, stopped)
-    expected = _MD5.fullmatch(found.tag)
+    digest = _download(client, stored, path, stopped)
+    expected = _MD5.fullmatch(stored.tag)
     is_other = expected is not None and expected["md5"] != digest
     # Some stores' ETags look like an MD5 and are none: then the same bytes come again.
-    if is_other and _download(client, found, path, stopped) != digest:
+    if is_other and _download(client, stored, path, stopped) != digest:
         message = "Two downloads of it differ, and the first differs from the store's checksum"
-        raise OSError(errno.EIO, message, found.key)
-    os.utime(path, ns=(found.mtime_ns, found.mtime_ns))
+        raise OSError(errno.EIO, message, stored.key)
+    os.utime(path, ns=(stored.mtime_ns, stored.mtime_ns))
 
 
 def _download(
-    client: BucketClient, found: StoredObject, path: str, stopped: Callable[[], bool]
+    client: BucketClient, stored: StoredObject, path: str, stopped: Callable[[], bool]
 ) -> str:
     """Write the content of an object to a file; return its MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     written = 0
     with open(path, "wb") as file:
-        for piece in client.stream(found):
+        for piece in client.stream(stored):
             if stopped():
                 raise StagingStoppedError
             digest.update(piece)
             written += file.write(piece)
-    if written != found.size:
-        raise OSError(errno.EIO, f"Only {written} of {found.size} bytes came", found.key)
+    if written != stored.size:
+        raise OSError(errno.EIO, f"Only {written} of {stored.size} bytes came", stored.key)
     return digest.hexdigest()

@@ -172,15 +172,15 @@ def blocks_of(url: str) -> Callable[[str], Iterator[bytes]]:
     return lambda path: storage.client.stream(storage.object_at(path))
 
 
-def _add(directories: dict[str, Nodes], root: str, found: StoredObject, bucket: str) -> None:
+def _add(directories: dict[str, Nodes], root: str, stored: StoredObject, bucket: str) -> None:
     """Put one object, and the directories above it, into the tree below a root."""
-    path = f"{bucket}/{found.key}"
+    path = f"{bucket}/{stored.key}"
     if not path.startswith(f"{root}/"):
         return  # the marker of the root itself
     directory, name = os.path.split(path)
     nodes = _directory(directories, directory)
-    if nodes.get(name, found) is not None:  # a marker has the name of its directory
-        nodes[name] = found
+    if nodes.get(name, stored) is not None:  # a marker has the name of its directory
+        nodes[name] = stored
 
 
 def _directory(directories: dict[str, Nodes], path: str) -> Nodes:

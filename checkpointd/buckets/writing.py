@@ -184,5 +184,5 @@ class BucketWriter(BucketClient):
         return "bucket" in str(error.strerror)
 
 
-def _identity(found: MarkedObject | None) -> tuple[int, str] | None:
-    return None if found is None else (found.size, found.tag)
+def _identity(existing: MarkedObject | None) -> tuple[int, str] | None:
+    return None if existing is None else (existing.size, existing.tag)

@@ -11,8 +11,8 @@ from checkpointd.cli.arguments import MODULES
 from checkpointd.cli.workspace import Workspace
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_wanted: bool) -> None:
+    if is_wanted:
         from checkpointd import __version__
 
         print(f"checkpointd {__version__}")

@@ -118,15 +118,17 @@ def _hint_at_more(out: Console, rows: Sequence[Any], limit: int | None) -> None:
         print_text(out, f"... and {len(rows) - limit:,} more: --all lists them.")
 
 
-def _text_differences(out: Console, title: str, found: dict[str, Any], limit: int | None) -> None:
-    if found["differences"]:
+def _text_differences(
+    out: Console, title: str, comparison: dict[str, Any], limit: int | None
+) -> None:
+    if comparison["differences"]:
         out.print()
         print_text(out, title)
-        for line in found["differences"][:limit]:
+        for line in comparison["differences"][:limit]:
             print_text(out, f"  {printable(line)}", 4)
-        _hint_at_more(out, found["differences"], limit)
-    if found["note"]:
-        print_text(out, found["note"])
+        _hint_at_more(out, comparison["differences"], limit)
+    if comparison["note"]:
+        print_text(out, comparison["note"])
 
 
 def _pairing(out: Console, paired_by: dict[str, int]) -> None:

@@ -1,7 +1,7 @@
 """Errors between keys of a config that are valid by themselves.
 
 Read from the raw tables, so that they are reported together with what the schema finds, and not
-after that is mended.
+after that is corrected.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ _MAX_PORT = 65535
 
 
 def _scheduler(value: str) -> str:
-    found = _SCHEDULER.fullmatch(value)
-    if found is None or not 0 < int(found[3]) <= _MAX_PORT:
+    match = _SCHEDULER.fullmatch(value)
+    if match is None or not 0 < int(match[3]) <= _MAX_PORT:
         raise ValueError('expected "tls://host:port", such as "tls://scheduler.example.org:8786"')
     return value
 
@@ -70,38 +70,38 @@ class DispatchSettings(Section):
         Raises:
             ValueError: there is none.
         """
-        found = _SCHEDULER.fullmatch(self.scheduler or "")
-        if found is None:
+        match = _SCHEDULER.fullmatch(self.scheduler or "")
+        if match is None:
             raise ValueError("there is no scheduler")
-        return found[2].strip("[]"), int(found[3])
+        return match[2].strip("[]"), int(match[3])
 
     def resolved(self, base: Path) -> DispatchSettings:
         """With absolute paths; what is relative is relative to `base`."""
         tls = self.tls
         if tls is None:
             return self
-        found = {key: absolute(path, base) for key, path in tls}
-        return self.model_copy(update={"tls": DispatchTlsSettings(**found)})
+        paths = {key: absolute(path, base) for key, path in tls}
+        return self.model_copy(update={"tls": DispatchTlsSettings(**paths)})
 
 
 def dispatch_errors(dispatch: Any) -> Iterator[tuple[Loc, str]]:
     """Yield the key and the message of each contradiction in the raw section."""
     if not isinstance(dispatch, dict):
         return
-    found = _SCHEDULER.fullmatch(str(dispatch.get("scheduler", "")))
+    match = _SCHEDULER.fullmatch(str(dispatch.get("scheduler", "")))
     if dispatch.get("engine") == "dask" and "scheduler" not in dispatch:
         message = 'needs scheduler = "tls://host:port", the address of the Dask scheduler'
         yield ("dispatch", "engine"), message
-    if found is None:
+    if match is None:
         return
     if dispatch.get("engine", "local") == "local":
         yield ("dispatch", "scheduler"), 'is not used: add engine = "dask"'
-    if found[1] == "tls" and "tls" not in dispatch:
+    if match[1] == "tls" and "tls" not in dispatch:
         message = "needs [dispatch.tls] with cert_file, key_file and ca_file"
         yield ("dispatch", "scheduler"), message
-    if found[1] == "tcp" and "tls" in dispatch:
+    if match[1] == "tcp" and "tls" in dispatch:
         yield ("dispatch", "tls"), "is not used with tcp://: write tls:// in scheduler"
-    elif found[1] == "tcp" and not _is_loopback(found[2]) and not dispatch.get("allow_plaintext"):
+    elif match[1] == "tcp" and not _is_loopback(match[2]) and not dispatch.get("allow_plaintext"):
         message = (
             "tcp:// is neither encrypted nor authenticated, and whoever reaches the scheduler runs "
             "code on every worker: use tls://, or allow_plaintext = true in a network that nobody "

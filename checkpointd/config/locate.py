@@ -217,8 +217,8 @@ def _state_dir_in(path: Path) -> Any:
     for line in text.splitlines():
         if _STATE_DIR.match(line):
             try:
-                found = tomllib.loads(line)
+                data = tomllib.loads(line)
             except (tomllib.TOMLDecodeError, RecursionError):
                 return None
-            return found.get("state_dir") or found.get("daemon", {}).get("state_dir")
+            return data.get("state_dir") or data.get("daemon", {}).get("state_dir")
     return ""

@@ -84,6 +84,6 @@ def _overlaps(
                 yield ("watch", i, "replicate", "to"), message
 
 
-def _overlap(one: str, other: str) -> bool:
-    one, other = one.rstrip("/"), other.rstrip("/")
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
+def _overlap(first: str, second: str) -> bool:
+    first, second = first.rstrip("/"), second.rstrip("/")
+    return f"{first}/".startswith(f"{second}/") or f"{second}/".startswith(f"{first}/")

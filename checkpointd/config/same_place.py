@@ -36,17 +36,17 @@ class Place:
 
 def places_of(paths: list[Path]) -> dict[Path, Place]:
     """Where paths lead; what does not answer within two seconds is left out."""
-    found: dict[Path, Place] = {}
+    places: dict[Path, Place] = {}
 
     def resolve() -> None:
         mountinfo = read_mountinfo()
         for path in paths:
-            found[path] = _place(os.path.realpath(path), mountinfo)
+            places[path] = _place(os.path.realpath(path), mountinfo)
 
     thread = threading.Thread(target=resolve, name="resolve-roots", daemon=True)
     thread.start()
     thread.join(_SECONDS)
-    return dict(found)
+    return dict(places)
 
 
 def _place(real: str, mountinfo: str) -> Place:

@@ -156,10 +156,10 @@ def _type(value: dict[str, Any]) -> str:
     return _TYPES[kind]
 
 
-def _default(name: str, given: dict[str, Any], *, required: bool) -> str:
+def _default(name: str, schema: dict[str, Any], *, required: bool) -> str:
     if required:
         return "required"
-    value = given.get("default")
+    value = schema.get("default")
     if value is None:
         return ""
     if name in DURATIONS:

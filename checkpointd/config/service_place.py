@@ -57,8 +57,8 @@ def running_service() -> ServicePlace | None:
 def _read(path: Path) -> ServicePlace | None:
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(_MAX_BYTES))
-        config, state = found["config"], found["state_dir"]
+            data = json.loads(file.read(_MAX_BYTES))
+        config, state = data["config"], data["state_dir"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     if not all(isinstance(text, str) and text.startswith("/") for text in (config, state)):

@@ -119,8 +119,8 @@ class HookSettings(Section):
     @property
     def commands(self) -> dict[str, tuple[str, ...]]:
         """The command of each event that has one."""
-        found = {name: getattr(self, name) for name in HOOK_EVENTS}
-        return {name: command for name, command in found.items() if command}
+        by_event = {name: getattr(self, name) for name in HOOK_EVENTS}
+        return {name: command for name, command in by_event.items() if command}
 
 
 class WatchSettings(Section):

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
-def _one_of(names: tuple[str, ...], what: str) -> AfterValidator:
+def _one_of(names: tuple[str, ...], description: str) -> AfterValidator:
     def check(value: str) -> str:
         if value not in names:
-            raise ValueError(f"is not {what}; choose from {', '.join(names)}")
+            raise ValueError(f"is not {description}; choose from {', '.join(names)}")
         return value
 
     return AfterValidator(check)

@@ -36,8 +36,8 @@ def content_of(evaluation: Evaluation, python_path: Sequence[str]) -> str:
             parts.append(hashlib.sha256(file.read(_LONGEST_MODULE)).hexdigest())
         break
     if evaluation.data:
-        found = os.stat(evaluation.data)
-        parts.append(f"{found.st_size} {found.st_mtime_ns}")
+        status = os.stat(evaluation.data)
+        parts.append(f"{status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] if parts else ""
 
 

@@ -35,7 +35,7 @@ def read_mountinfo() -> str:
 
 def mount_of(real: str, mountinfo: str) -> Mount | None:
     """Return the mount that a path without links is on: the deepest, and of these the last."""
-    found = None
+    mount = None
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields = left.split(" ")
@@ -43,9 +43,9 @@ def mount_of(real: str, mountinfo: str) -> Mount | None:
             continue
         point = _unescape(fields[4])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and (found is None or len(point) >= len(found.point)):
-            found = Mount(fields[2], _unescape(fields[3]), point, right.split(" ")[0])
-    return found
+        if inside and (mount is None or len(point) >= len(mount.point)):
+            mount = Mount(fields[2], _unescape(fields[3]), point, right.split(" ")[0])
+    return mount
 
 
 def mount_id(file: int) -> str | None:

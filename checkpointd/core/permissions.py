@@ -47,12 +47,12 @@ def cure_of_denial(path: str | os.PathLike[str], need: int = MAY_READ) -> str:
         path: what could not be used.
         need: the access that was needed, as for `os.access`.
     """
-    found = denying_part(os.path.abspath(path), need)
-    if found is None:
+    denying = denying_part(os.path.abspath(path), need)
+    if denying is None:
         return "Use sudo."
-    status = found.status
+    status = denying.status
     group, owner = status.st_gid, user_name(status.st_uid)
-    if group and not _lacks(status.st_mode, found.need):
+    if group and not _lacks(status.st_mode, denying.need):
         return _by_group(group)
     if status.st_uid:
         return f"Only {owner} and root may: use `{_sudo(status.st_uid)}`, or sudo."

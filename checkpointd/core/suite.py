@@ -192,14 +192,14 @@ REASONS: Mapping[str, Reason] = {
 
 def with_needs(names: Iterable[str]) -> tuple[str, ...]:
     """Return these checks and all that they need, directly or not, in the order of the suite."""
-    found: set[str] = set()
+    needed: set[str] = set()
     pending = list(names)
     while pending:
         name = pending.pop()
-        if name not in found:
-            found.add(name)
+        if name not in needed:
+            needed.add(name)
             pending += SPECS[name].needs
-    return tuple(name for name in CHECKS if name in found)
+    return tuple(name for name in CHECKS if name in needed)
 
 
 INTACT_CHECKS = with_needs(name for name, shown in SHOWS.items() if shown == "intact")

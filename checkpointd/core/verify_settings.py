@@ -129,13 +129,13 @@ def parse_feature(name: str, text: str) -> Feature:
     Raises:
         ValueError: it is not a feature; the message has the syntax.
     """
-    found = _FEATURE.fullmatch(text)
-    if found is None:
+    match = _FEATURE.fullmatch(text)
+    if match is None:
         raise ValueError(
             'expected a dtype and a shape, such as "float32[6]", "int64[]", "raw:uint8[28,28]" or '
             '"float32[6] from NAME_IN_THE_RECORDS"'
         )
-    raw, dtype, dimensions, key = found.groups()
+    raw, dtype, dimensions, key = match.groups()
     known = RAW_DTYPES if raw else DTYPES
     if dtype not in known:
         raise ValueError(f"{dtype!r} is no dtype here; choose from {', '.join(known)}")

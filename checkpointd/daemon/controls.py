@@ -101,9 +101,9 @@ class Controls:
         differing = {name: about for name in names if (about := difference.about(name))}
         if apply and differing:
             about = next(iter(differing.values()))
-            mend = "Correct it, then run" if difference.unreadable else "Run"
+            cure = "Correct it, then run" if difference.unreadable else "Run"
             raise ControlError(
-                f"Nothing was changed: {about} {mend} `checkpointd reload` first.",
+                f"Nothing was changed: {about} {cure} `checkpointd reload` first.",
                 _PRECONDITION_FAILED,
             )
         watches = [await self._retention.prune(n, apply=apply, force=force) for n in names]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import ChangeKind, Ledger, LedgerError, SeriesSummary, State
-from checkpointd.observe.rhythm import save_interval
+from checkpointd.observe.save_interval import save_interval
 from checkpointd.observe.snapshot import SeriesSnapshot
 from checkpointd.observe.status import VerdictStatus
 

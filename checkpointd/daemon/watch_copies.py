@@ -64,9 +64,9 @@ class WatchCopies:
         self._in_a_row = 0
         self._paused_until = 0.0
 
-    def set_waiting(self, found: Iterable[Unreplicated]) -> None:
+    def set_waiting(self, waiting: Iterable[Unreplicated]) -> None:
         """Set the checkpoints that wait; failures of all others are forgotten."""
-        self._waiting = copying_order(found)
+        self._waiting = copying_order(waiting)
         self._measure()
         paths = {unreplicated.path for unreplicated in self._waiting}
         self._failures = {p: why for p, why in self._failures.items() if p in paths}

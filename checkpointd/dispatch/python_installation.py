@@ -74,13 +74,13 @@ def library_directories(python: str) -> list[str]:
 
 def installed_distributions(directories: Iterable[str]) -> dict[str, str]:
     """Return the versions of installed packages by normalised name; the first directory counts."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for directory in directories:
         with contextlib.suppress(OSError), os.scandir(directory or ".") as entries:
             for entry in entries:
                 if match := _DISTRIBUTION.fullmatch(entry.name):
-                    found.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
-    return found
+                    versions.setdefault(re.sub(r"[-_.]+", "-", match[1]).lower(), match[2])
+    return versions
 
 
 def venv_config(python: str) -> Mapping[str, str]:

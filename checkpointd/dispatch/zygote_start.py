@@ -117,16 +117,16 @@ def describe_exit(code: int | None, last_line: str) -> str:
     return f"{what} (its last output: {last_line})" if last_line else what
 
 
-def start_error_message(python: str, what: str, *, load: bool, hung: bool = False) -> str:
+def start_error_message(python: str, problem: str, *, load: bool, hung: bool = False) -> str:
     """Explain why there is no worker, and which line of the config to correct.
 
     Args:
         python: the interpreter.
-        what: a clause that begins with a verb.
+        problem: a clause that begins with a verb.
         load: it was started to load checkpoints.
         hung: it may work, and did not answer in time.
     """
-    clause = " ".join(what.split())
+    clause = " ".join(problem.split())
     if python != sys.executable:
         return f'{python} {clause}: correct the line python = "{python}" in [watch.verify].'
     if hung:

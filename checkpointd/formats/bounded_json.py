@@ -17,12 +17,12 @@ _MAX_CONTAINERS = 1_000_000
 _MAX_VALUES = 8_000_000
 
 
-def parse(data: bytes | str, what: str) -> Any:
+def parse(data: bytes | str, name: str) -> Any:
     """Parse JSON of bounded size, density and depth.
 
     Args:
         data: the text.
-        what: names it in the sentence, such as `config.json in the archive`.
+        name: names it in the sentence, such as `config.json in the archive`.
 
     Raises:
         FormatError: it is no JSON, is nested deeper than any configuration, or is enormous.
@@ -30,14 +30,14 @@ def parse(data: bytes | str, what: str) -> Any:
     text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if len(text) > MAX_BYTES:
         raise FormatError(
-            MALFORMED, f"{what} has {len(text)} bytes, far more than any configuration."
+            MALFORMED, f"{name} has {len(text)} bytes, far more than any configuration."
         )
     if text.count(b"[") + text.count(b"{") > _MAX_CONTAINERS or text.count(b",") > _MAX_VALUES:
-        raise FormatError(MALFORMED, f"{what} holds far more values than any configuration.")
+        raise FormatError(MALFORMED, f"{name} holds far more values than any configuration.")
     try:
         return json.loads(text)
     except RecursionError:
-        raise FormatError(MALFORMED, f"{what} is no JSON: it is nested without end.") from None
+        raise FormatError(MALFORMED, f"{name} is no JSON: it is nested without end.") from None
     except ValueError as error:
         detail = str(error)[:200]
-        raise FormatError(MALFORMED, f"{what} is no JSON: {detail}.") from None
+        raise FormatError(MALFORMED, f"{name} is no JSON: {detail}.") from None

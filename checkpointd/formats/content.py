@@ -149,9 +149,9 @@ def explain_unreadable(error: FormatError, path: str, called: str, storage: Stor
     return not_a_checkpoint(called, found) if found.description else error
 
 
-def not_a_checkpoint(called: str, found: Content) -> FormatError:
+def not_a_checkpoint(called: str, content: Content) -> FormatError:
     """Return the error about something that is not what its name promises."""
-    return FormatError(NOT_A_CHECKPOINT, f"{called} is {found.description}.")
+    return FormatError(NOT_A_CHECKPOINT, f"{called} is {content.description}.")
 
 
 def of_archive(names: Collection[str]) -> str:

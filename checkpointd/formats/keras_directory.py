@@ -42,15 +42,15 @@ def is_one(generation: Generation) -> bool:
     return any(member.name for member in generation.members)
 
 
-def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Return whether such a directory is whole; it never is for certain.
 
     Raises:
         OSError: it cannot be read.
     """
-    members = {member.name.lstrip("/"): member for member in found.generation.members}
+    members = {member.name.lstrip("/"): member for member in candidate.generation.members}
     try:
-        _check(found.path, members, storage)
+        _check(candidate.path, members, storage)
     except FormatError as error:
         return incomplete(Format.KERAS, error)
     return complete(Format.KERAS)

@@ -22,9 +22,11 @@ def member_path(path: str, name: str) -> str:
     return path + name
 
 
-def member_of(name: str, seen: Stat) -> Member:
+def member_of(name: str, status: Stat) -> Member:
     """Note what a file is known by."""
-    return Member(name, seen.device, seen.inode, seen.size, seen.mtime_ns, seen.ctime_ns, seen.tag)
+    return Member(
+        name, status.device, status.inode, status.size, status.mtime_ns, status.ctime_ns, status.tag
+    )
 
 
 def members_of(path: str, parts: dict[str, bool], storage: Storage) -> tuple[Member, ...]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SIGNATURE_BYTES = 64
 
 
-def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Find out whether a candidate is a checkpoint and whether it is whole.
 
     A file whose name promises a format and that has none of its marks is incomplete: writers
@@ -25,16 +25,16 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read; FileNotFoundError when it went away meanwhile.
     """
-    spec = spec_of(found.hint) or _by_signature(found, storage)
+    spec = spec_of(candidate.hint) or _by_signature(candidate, storage)
     if spec is None:
-        return single_files.probe_unnamed(found, storage)
-    result: Probe = function(spec.probe)(found, storage)
+        return single_files.probe_unnamed(candidate, storage)
+    result: Probe = function(spec.probe)(candidate, storage)
     return result
 
 
-def _by_signature(found: Candidate, storage: Storage) -> FormatSpec | None:
+def _by_signature(candidate: Candidate, storage: Storage) -> FormatSpec | None:
     """Return the format that a file begins like, whatever its name is."""
-    if not found.generation.size_bytes:
+    if not candidate.generation.size_bytes:
         return None
-    head = storage.pread(found.path, 0, _SIGNATURE_BYTES)
+    head = storage.pread(candidate.path, 0, _SIGNATURE_BYTES)
     return next((s for s in FORMATS if s.signatures and head.startswith(s.signatures)), None)

@@ -70,7 +70,7 @@ KERAS_ROOT = "_tf_keras_"
 """How the identifier of the root object begins in what Keras 2 saved."""
 
 
-def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Return whether a directory is a whole SavedModel.
 
     It is certain when `fingerprint.pb` is there, not older than the graph and the variables, and
@@ -81,15 +81,15 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read.
     """
-    members = {member.name: member for member in found.generation.members}
+    members = {member.name: member for member in candidate.generation.members}
     try:
         _check_presence(members)
         if GRAPH not in members:
             if TEXT_GRAPH in members:
-                return _probe_text(found.path, members, storage)
+                return _probe_text(candidate.path, members, storage)
             return unknown(Format.SAVEDMODEL, "A SavedModel in TensorFlow's image format (.cpb).")
-        info = _probe_graph(found.path + GRAPH, members[GRAPH].size, storage)
-        bundle = _probe_variables(found.path, members, storage)
+        info = _probe_graph(candidate.path + GRAPH, members[GRAPH].size, storage)
+        bundle = _probe_variables(candidate.path, members, storage)
         missing = check_variables(info, members)
         if missing is not None:
             raise missing
@@ -97,7 +97,7 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
         if error.word == UNREADABLE:
             return complete(Format.SAVEDMODEL)
         return incomplete(Format.SAVEDMODEL, error)
-    certain = bundle and _marked(found.path, members, info.root, storage)
+    certain = bundle and _marked(candidate.path, members, info.root, storage)
     return complete(Format.SAVEDMODEL, certain=certain)
 
 

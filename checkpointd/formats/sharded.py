@@ -66,20 +66,20 @@ def leaves(name: str) -> bool:
     return any(c in name for c in "/\\\0") or name in {"", ".", ".."}
 
 
-def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Return whether sharded weights are whole: the map, and each shard that is beside it.
 
     Raises:
         OSError: a file cannot be read.
     """
-    sizes = {member.name: member.size for member in found.generation.members}
+    sizes = {member.name: member.size for member in candidate.generation.members}
     kind = Format.HDF5_WEIGHTS
     try:
         if "" not in sizes:
             raise FormatError(MISSING_MEMBER, "The map of the sharded weights is not there.")  # noqa: TRY301 - one place makes the probe
-        named = _named(found.path, sizes[""], storage)
+        named = _named(candidate.path, sizes[""], storage)
         if named is None:
-            found_instead = content.of_file(found.path, storage)
+            found_instead = content.of_file(candidate.path, storage)
             if found_instead.stand_in:
                 raise content.not_a_checkpoint("The map of the sharded weights", found_instead)
             return unknown(kind, "A JSON file that does not map weights to files.")
@@ -88,7 +88,7 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
                 raise FormatError(MISSING_MEMBER, f"The shard {name!r} is not there.")  # noqa: TRY301 - the same
         for name, size in sizes.items():
             if name and (not named or name[4:] in named):
-                _check_shard(member_path(found.path, name), name[4:], size, storage)
+                _check_shard(member_path(candidate.path, name), name[4:], size, storage)
     except FormatError as error:
         return incomplete(kind, error)
     return complete(kind)

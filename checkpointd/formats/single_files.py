@@ -27,35 +27,35 @@ if TYPE_CHECKING:
     from checkpointd.formats.storage import Storage
 
 
-def probe_keras(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe_keras(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe what is named `.keras`, or a directory that Keras saved with `zipped=False`.
 
     Raises:
         OSError: it cannot be read.
     """
-    if keras_directory.is_one(found.generation):
-        return keras_directory.probe(found, storage)
-    return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)
+    if keras_directory.is_one(candidate.generation):
+        return keras_directory.probe(candidate, storage)
+    return _probe_file(candidate.path, candidate.hint, candidate.generation.size_bytes, storage)
 
 
-def probe_hdf5(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe_hdf5(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe what is named as HDF5, or a map of sharded weights.
 
     Raises:
         OSError: it cannot be read.
     """
-    if found.path.endswith(sharded.EXTENSION):
-        return sharded.probe(found, storage)
-    return _probe_file(found.path, found.hint, found.generation.size_bytes, storage)
+    if candidate.path.endswith(sharded.EXTENSION):
+        return sharded.probe(candidate, storage)
+    return _probe_file(candidate.path, candidate.hint, candidate.generation.size_bytes, storage)
 
 
-def probe_unnamed(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe_unnamed(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Probe a file whose name promises nothing and that begins like no known format.
 
     Raises:
         OSError: it cannot be read.
     """
-    old = tf1_format.is_one(found.path, found.generation.size_bytes, storage)
+    old = tf1_format.is_one(candidate.path, candidate.generation.size_bytes, storage)
     return complete(Format.TF_CHECKPOINT) if old else unknown(Format.UNKNOWN)
 
 

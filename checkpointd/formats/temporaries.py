@@ -25,14 +25,16 @@ _MOST = 1000
 _BUNDLE_DIRECTORY = "_temp"
 
 
-def temporaries(found: Candidate, storage: Storage = LOCAL) -> tuple[Member, ...]:
+def temporaries(candidate: Candidate, storage: Storage = LOCAL) -> tuple[Member, ...]:
     """Return the temporary files in a checkpoint's directory, or beside its files, sorted by name.
 
     What cannot be listed or has gone meanwhile is left out.
     """
-    top = found.path
-    if any(found.hint is spec.name for spec in directory_specs()) and _is_directory(top, storage):
-        return tuple(sorted(_below(top, "", storage, found.hint), key=lambda m: m.name))
+    top = candidate.path
+    if any(candidate.hint is spec.name for spec in directory_specs()) and _is_directory(
+        top, storage
+    ):
+        return tuple(sorted(_below(top, "", storage, candidate.hint), key=lambda m: m.name))
     directory, name = os.path.split(top)
     beside = [
         entry

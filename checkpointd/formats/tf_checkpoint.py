@@ -62,7 +62,7 @@ _HEAD_BYTES = 64
 _MAX_UNFOLDED = 1 << 20
 
 
-def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
+def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
     """Return whether a prefix is a checkpoint and whether it is whole.
 
     It is certain when the footer is there, every shard is, with the sizes that the index names as
@@ -72,17 +72,17 @@ def probe(found: Candidate, storage: Storage = LOCAL) -> Probe:
     Raises:
         OSError: it cannot be read.
     """
-    if tf1_format.is_alone(found.generation):
+    if tf1_format.is_alone(candidate.generation):
         return complete(Format.TF_CHECKPOINT)
-    members = {member.name: member for member in found.generation.members}
+    members = {member.name: member for member in candidate.generation.members}
     try:
-        certain, model = probe_bundle(found.path, members, storage)
+        certain, model = probe_bundle(candidate.path, members, storage)
     except FormatError as error:
         if error.word == UNREADABLE:
             return complete(Format.TF_CHECKPOINT)
-        explained = explain(error, found.path, members, storage)
+        explained = explain(error, candidate.path, members, storage)
         index = members[".index"] if set(members) == {".index"} else None
-        if index is not None and not _is_meant(found.path, index, explained, storage):
+        if index is not None and not _is_meant(candidate.path, index, explained, storage):
             return unknown(Format.TF_CHECKPOINT, "A file called .index that is no table.")
         return incomplete(Format.TF_CHECKPOINT, explained)
     if not model:

@@ -67,7 +67,7 @@ class BucketRemoval:
 
     @property
     def is_expired(self) -> bool:
-        """Whether the store has let go of what was deleted, as far as that is known."""
+        """Whether the store can no longer undo the deletes, as far as that is known."""
         return self.undo_seconds is not None and time.time() > self.at + self.undo_seconds
 
 

@@ -1,4 +1,4 @@
-"""How long ago something was recorded, by a clock that nobody sets.
+"""How long ago something was recorded, by a clock that cannot be set.
 
 What the ledger stores are times of the wall clock, which may be put forward or back. So the
 ledger counts the seconds that passed by a clock which only runs on, and keeps for each stretch

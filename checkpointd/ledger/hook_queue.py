@@ -75,39 +75,39 @@ class HookQueue(TrustWriter):
 
     def hooks(self, watch: str | None = None, *, given_up: bool | None = None) -> list[HookEvent]:
         """The events that wait or were given up, oldest first."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT {_COLUMNS} FROM hooks WHERE (? IS NULL OR watch = ?) "  # noqa: S608 - ours
             "AND (? IS NULL OR given_up = ?) ORDER BY id",
             (watch, watch, given_up, given_up),
         )
-        return [self._event(row) for row in found]
+        return [self._event(row) for row in selected]
 
     def next_hook(self, watch: str, now: float) -> HookEvent | None:
         """The event of a watch that is handed over next; None if none is due.
 
         Those that have failed least often come first, so that one bad event holds up no other.
         """
-        found = self._rows(
+        selected = self._rows(
             f"SELECT {_COLUMNS} FROM hooks WHERE watch = ? AND given_up = 0 "  # noqa: S608 - ours
             "AND (next_at <= ? OR next_at > ?) ORDER BY attempts, id LIMIT 1",
             (watch, now, now + _LATEST_SECONDS),
         )
-        return self._event(found[0]) if found else None
+        return self._event(selected[0]) if selected else None
 
     def next_hook_at(self, watch: str) -> float | None:
         """When the next event of a watch is due; None if none waits."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT MIN(next_at) FROM hooks WHERE watch = ? AND given_up = 0", (watch,)
         )
-        return None if found[0][0] is None else float(found[0][0])
+        return None if selected[0][0] is None else float(selected[0][0])
 
     def hook_counts(self) -> dict[str, HookCounts]:
         """How many events of each watch wait and were given up."""
-        found = self._rows("SELECT watch, given_up, count(*) FROM hooks GROUP BY 1, 2")
-        counts = Counter({(watch, bool(over)): count for watch, over, count in found})
+        selected = self._rows("SELECT watch, given_up, count(*) FROM hooks GROUP BY 1, 2")
+        counts = Counter({(watch, bool(over)): count for watch, over, count in selected})
         return {
             watch: HookCounts(counts[watch, False], counts[watch, True])
-            for watch in {row[0] for row in found}
+            for watch in {row[0] for row in selected}
         }
 
     def set_hooks(self, wanted: dict[str, frozenset[str]]) -> None:
@@ -144,7 +144,7 @@ class HookQueue(TrustWriter):
             )
 
     def retry_hooks(self, identities: Collection[int] | None = None) -> int:
-        """Have events handed over again now, all or those with these ids; return how many."""
+        """Make events due again now, all or those with these ids; return how many."""
         chosen = [
             event.id for event in self.hooks() if identities is None or event.id in identities
         ]

@@ -84,8 +84,8 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(location + options, uri=True, timeout=_BUSY_SECONDS)
             connection.isolation_level = None
-            found = connection.execute("PRAGMA user_version").fetchone()[0]
-            is_empty = not found and not tables_of(connection)
+            stored_version = connection.execute("PRAGMA user_version").fetchone()[0]
+            is_empty = not stored_version and not tables_of(connection)
         except sqlite3.Error as error:
             failure = failure or error
             if connection is not None:
@@ -93,11 +93,11 @@ def open_readonly(state_dir: Path) -> sqlite3.Connection:
             if _size(path.with_name(NAME + "-wal")):
                 break
             continue
-        if found != VERSION:
+        if stored_version != VERSION:
             connection.close()
             if is_empty:
                 raise _none_yet(state_dir)
-            raise LedgerError(other_version(path, found, VERSION))
+            raise LedgerError(other_version(path, stored_version, VERSION))
         return connection
     raise LedgerError(
         f"The ledger {path} cannot be read: {explain(failure) if failure else 'unknown error.'}"

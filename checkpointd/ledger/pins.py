@@ -55,11 +55,11 @@ class PinFile:
         Raises:
             LedgerError: the file is there and cannot be read.
         """
-        found = Replay()
+        result = Replay()
         try:
             *lines, torn = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
-            return found
+            return result
         except OSError as error:
             raise LedgerError(
                 f"{self._path} cannot be read ({error.strerror}); without it pins could be "
@@ -69,12 +69,12 @@ class PinFile:
             try:
                 pin, pinned = _parse(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError):
-                found.damaged += bool(line) and line is not torn
+                result.damaged += bool(line) and line is not torn
                 continue
-            found.last[pin.key] = pin if pinned else None
+            result.last[pin.key] = pin if pinned else None
             if not pinned:
-                found.removed.add(pin.identity)
-        return found
+                result.removed.add(pin.identity)
+        return result
 
     def begin(self) -> bool:
         """Create the file, empty; False if there already is one, so that there was a ledger too.

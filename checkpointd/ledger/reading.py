@@ -46,8 +46,8 @@ class Reader(SeriesReader):
         """The entry of each path, in that order; None where it was never seen."""
         marks = ", ".join("?" * len(paths))
         asked = [rows.path_bytes(path) for path in paths]
-        found = {e.path: e for e in self._entries(f"WHERE c.path IN ({marks})", asked)}
-        return [found.get(path) for path in paths]
+        by_path = {e.path: e for e in self._entries(f"WHERE c.path IN ({marks})", asked)}
+        return [by_path.get(path) for path in paths]
 
     def by_id(self, identity: int) -> Entry | None:
         """The entry with an id; None if there is none."""
@@ -96,7 +96,7 @@ class Reader(SeriesReader):
 
     def departed(self, watch: str) -> list[DepartedCheckpoint]:
         """Checkpoints of a watch that are gone or in the trash."""
-        found = self._rows(
+        result = self._rows(
             "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
             f"{BEFORE}, o.saved_at, o.sequence "
             f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
@@ -112,10 +112,10 @@ class Reader(SeriesReader):
                 first_seen=first_seen,
                 seen=seen,
                 sequence=max(sequence, self.found_together),
-                original=original_of(*original),
+                original=original_of(*origin),
                 before=before_of(before),
             )
-            for number, text, step, saved_at, first_seen, seen, sequence, before, *original in found
+            for number, text, step, saved_at, first_seen, seen, sequence, before, *origin in result
             if (checkpoint := _checkpoint(text)) is not None
         ]
 
@@ -130,7 +130,7 @@ class Reader(SeriesReader):
         if current is not None:
             where = "AND (c.saved_at, c.id) < (?, ?)"
             values = [current.saved_at, current.id]
-        found = self._one(
+        entry = self._one(
             f"WHERE c.watch = ? AND c.series = ? AND c.state = 'valid' AND c.path IS NOT ? {where} "
             "ORDER BY c.saved_at DESC, c.id DESC LIMIT 1",
             (
@@ -140,7 +140,7 @@ class Reader(SeriesReader):
                 *values,
             ),
         )
-        return found or (self._overwritten(current) if current is not None else None)
+        return entry or (self._overwritten(current) if current is not None else None)
 
     def extremes(
         self, checkpoint: Checkpoint, generation: Generation, evaluated_by: str
@@ -150,7 +150,7 @@ class Reader(SeriesReader):
         Of those saved no later than a generation, without that one itself, as their newest
         reports have them, pruned ones included; only what was evaluated in the same way counts.
         """
-        found = self._rows(
+        selected = self._rows(
             "SELECT e.metric, MIN(e.value), MAX(e.value) FROM reports r "
             "JOIN evaluations e ON e.report = r.id WHERE r.watch = ? AND r.series = ? "
             "AND r.verdict = 'valid' AND r.saved_at <= ? AND e.evaluated_by = ? "
@@ -166,7 +166,7 @@ class Reader(SeriesReader):
                 generation.key,
             ),
         )
-        return {metric: (lowest, highest) for metric, lowest, highest in found}
+        return {metric: (lowest, highest) for metric, lowest, highest in selected}
 
     def unread_for_longest(self, watch: str, before: float) -> Entry | None:
         """The valid checkpoint whose bytes were last read longest ago; None if all were since.
@@ -206,14 +206,14 @@ class Reader(SeriesReader):
         only there is known for how long it has been there.
         """
         ages, labels, recorded = self.ages(), dict[bytes, str](), dict[str, RecordedPath]()
-        found = self._each_row(
+        selected = self._each_row(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
             "THEN generation ELSE '' END, key, seen "
             f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
             (watch,),
         )
-        with contextlib.closing(found):
-            for path, series, generation, key, seen in found:
+        with contextlib.closing(selected):
+            for path, series, generation, key, seen in selected:
                 label = labels.get(series) or labels.setdefault(series, rows.text_of(series))
                 recorded[rows.path_text(path)] = (
                     RecordedPath(_identity(key, generation), label)
@@ -233,18 +233,18 @@ class Reader(SeriesReader):
 
     def history(self, path: str) -> list[Report]:
         """The reports about a path, newest first, of all its generations."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC", (rows.path_bytes(path),)
         )
-        return [report for (i,) in found if (report := self.report(i)) is not None]
+        return [report for (i,) in selected if (report := self.report(i)) is not None]
 
     def last_intact(self, path: str) -> Report | None:
         """The newest report about a path whose content was read whole, among the last few."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT id FROM reports WHERE path = ? ORDER BY id DESC LIMIT ?",
             (rows.path_bytes(path), _LAST_REPORTS),
         )
-        reports = (self.report(i) for (i,) in found)
+        reports = (self.report(i) for (i,) in selected)
         return next((r for r in reports if r is not None and "intact" in r.shown), None)
 
     def last_reported(self, limit: int) -> list[Entry]:
@@ -253,12 +253,12 @@ class Reader(SeriesReader):
 
     def largest_bytes(self, watch: str) -> int:
         """The size of the largest checkpoint that is in a watch; 0 if none is."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT MAX(size) FROM checkpoints WHERE watch = ? "  # noqa: S608 - our own states
             f"AND state NOT IN ({_ABSENT}, 'unknown')",
             (watch,),
         )
-        return int(found[0][0] or 0)
+        return int(selected[0][0] or 0)
 
     def enforced_policy(self, watch: str) -> str:
         """The digest of the policy that was last carried out in a watch; empty if none was."""
@@ -266,8 +266,8 @@ class Reader(SeriesReader):
 
     def trashes(self) -> list[KnownTrash]:
         """Every trash that something was moved to, of watches that are configured or not."""
-        found = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
-        return [known for (text,) in found if (known := trashes.load(text)) is not None]
+        selected = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
+        return [known for (text,) in selected if (known := trashes.load(text)) is not None]
 
     def trash_ttl(self, watch: str) -> TrashTtl | None:
         """For how long items of the trash of a watch stay; None if that was never recorded."""
@@ -275,15 +275,15 @@ class Reader(SeriesReader):
 
     def pins(self) -> list[Pin]:
         """Everything that is pinned, oldest pin first."""
-        found = self._rows("SELECT path, note, at, id FROM pins ORDER BY at, path")
+        selected = self._rows("SELECT path, note, at, id FROM pins ORDER BY at, path")
         return [
             Pin(rows.path_text(path), rows.text_of(note), at, identity)
-            for path, note, at, identity in found
+            for path, note, at, identity in selected
         ]
 
     def prunes(self, watch: str | None = None, limit: int = 100) -> list[Pruned]:
         """What was pruned, newest first."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes "
             "WHERE ? IS NULL OR watch = ? ORDER BY id DESC LIMIT ?",
             (watch, watch, limit),
@@ -299,7 +299,7 @@ class Reader(SeriesReader):
                 item=item,
                 restored_at=restored_at,
             )
-            for path, name, at, rule, reason, size, item, restored_at in found
+            for path, name, at, rule, reason, size, item, restored_at in selected
         ]
 
     def policy_records(self, watch: str) -> policies.PolicyRecords:

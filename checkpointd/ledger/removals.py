@@ -70,12 +70,12 @@ class RemovalStore(SummaryWriter):
 
     def bucket_removals(self, watch: str | None = None) -> list[BucketRemoval]:
         """The removals from the bucket of a watch, or all of them, newest first."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT path, stage, body FROM bucket_removals WHERE ? IS NULL OR watch = ? "
             "ORDER BY at DESC, item DESC",
             (watch, watch),
         )
-        return [load(path, stage, body) for path, stage, body in found]
+        return [load(path, stage, body) for path, stage, body in selected]
 
     def put_bucket_removal(self, removal: BucketRemoval) -> None:
         """Record a removal, or another stage of one that is recorded."""

@@ -94,34 +94,34 @@ class ReplicaTable(HookQueue):
 
     def replica(self, path: str) -> Replica | None:
         """The last copy of a path, of whatever content it had; None if there is none."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT {_COLUMNS} FROM replicas WHERE path = ?",  # noqa: S608 - our own names
             (rows.path_bytes(path),),
         )
-        return _replica(found[0]) if found else None
+        return _replica(selected[0]) if selected else None
 
     def replicas(self, watch: str, destination: str) -> list[Replica]:
         """All copies of a watch below a URL, also of what is not at its path any more."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT {_COLUMNS} FROM replicas WHERE watch = ? AND destination = ?",  # noqa: S608
             (watch, destination),
         )
-        return [_replica(row) for row in found]
+        return [_replica(row) for row in selected]
 
     def replicated(self, watch: str, destination: str) -> dict[str, float]:
         """The paths whose present content is copied below a URL, and when it was last seen."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT c.path, r.seen_at {_CURRENT} WHERE c.watch = ?",
             (destination, watch),
         )
-        return {rows.path_text(path): seen_at for path, seen_at in found}
+        return {rows.path_text(path): seen_at for path, seen_at in selected}
 
     def copy_urls(self, watch: str | None = None) -> dict[str, str]:
         """Where the copy is of each path whose present content is copied, wherever that is to."""
-        found = self._rows(
+        selected = self._rows(
             f"SELECT c.path, r.url {_PRESENT} WHERE ? IS NULL OR c.watch = ?", (watch, watch)
         )
-        return {rows.path_text(path): url for path, url in found}
+        return {rows.path_text(path): url for path, url in selected}
 
     def unreplicated(self, watch: str, destination: str) -> list[Unreplicated]:
         """The valid checkpoints of a watch whose present content is not copied below a URL."""
@@ -132,7 +132,7 @@ class ReplicaTable(HookQueue):
                 (watch,),
             )
         )
-        found = self._rows(
+        selected = self._rows(
             "SELECT c.id, c.path, c.series, c.size, c.saved_at, s.finished_at "  # noqa: S608 - ours
             "FROM checkpoints c JOIN reports s ON s.id = c.report "
             f"WHERE c.watch = ? AND c.state = 'valid' AND c.id NOT IN (SELECT c.id {_CURRENT})",
@@ -148,7 +148,7 @@ class ReplicaTable(HookQueue):
                 verified_at,
                 newest.get(series) == saved_at,
             )
-            for number, path, series, size, saved_at, verified_at in found
+            for number, path, series, size, saved_at, verified_at in selected
         ]
 
     def replicating_since(self, watch: str, destination: str) -> float:
@@ -202,10 +202,10 @@ class ReplicaTable(HookQueue):
             self._uncommitted.append(Change(ChangeKind.REPLICATED, watch))
 
     def _note_replica(self, watch: str, path: str) -> None:
-        found = self._rows(
+        selected = self._rows(
             "SELECT series FROM checkpoints WHERE path = ?", (rows.path_bytes(path),)
         )
-        series = rows.text_of(found[0][0]) if found else ""
+        series = rows.text_of(selected[0][0]) if selected else ""
         self._uncommitted.append(Change(ChangeKind.REPLICATED, watch, series))
 
 

@@ -69,12 +69,12 @@ def before_of(text: str | None) -> tuple[Earlier, ...]:
         return ()
     first: dict[str, int] = {}
     reports = sorted((int(s), float(t), d) for s, t, d in (o.split(" ") for o in text.split(",")))
-    found = {
+    sequences = {
         sequence: saved_at
         for sequence, saved_at, digest in reports
         if not digest or first.setdefault(digest, sequence) == sequence
     }
-    return tuple(Earlier(saved_at, sequence) for sequence, saved_at in found.items())
+    return tuple(Earlier(saved_at, sequence) for sequence, saved_at in sequences.items())
 
 
 class ReportCache:
@@ -128,8 +128,8 @@ class RowReader:
         return self._found_together
 
     def _meta(self, key: str) -> str | None:
-        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        return str(found[0][0]) if found else None
+        selected = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(selected[0][0]) if selected else None
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
@@ -145,8 +145,8 @@ class RowReader:
             raise LedgerError(f"The ledger cannot be read: {explain(error)}") from None
 
     def _one(self, clauses: str, values: Sequence[Any]) -> Entry | None:
-        found = list(self._to_entries(self._rows(f"{_WHOLE} {clauses}", values), self._whole))
-        return found[0] if found else None
+        entries = list(self._to_entries(self._rows(f"{_WHOLE} {clauses}", values), self._whole))
+        return entries[0] if entries else None
 
     def _entries(self, clauses: str, values: Sequence[Any]) -> list[Entry]:
         """Entries with the summaries of their reports."""
@@ -155,11 +155,11 @@ class RowReader:
 
     def _to_entries(
         self,
-        found: Iterable[Any],
+        selected: Iterable[Any],
         report_of: Callable[[int | None, Sequence[Any]], Report | ReportSummary | None],
     ) -> Iterable[Entry]:
         count, shared = len(rows.COLUMNS), dict[str, str]()
-        for row in found:
+        for row in selected:
             data = dict(zip(rows.COLUMNS, row[:count], strict=True))
             pinned, tags, saved_before, sequence_before, before, *summary = row[count:]
             try:
@@ -192,8 +192,8 @@ class RowReader:
             )
 
     def _body(self, number: int) -> bytes | None:
-        found = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
-        return bytes(found[0][0]) if found else None
+        selected = self._rows("SELECT CAST(body AS BLOB) FROM reports WHERE id = ?", (number,))
+        return bytes(selected[0][0]) if selected else None
 
     def report(self, number: int | None) -> Report | None:
         """The whole report with an id; None if there is none, or it is damaged."""
@@ -211,8 +211,8 @@ class RowReader:
         """A summary from its row, else from the report."""
         if number is None:
             return None
-        found = self._summaries.summary(row)
-        if found is not None:
-            return found
+        summary = self._summaries.summary(row)
+        if summary is not None:
+            return summary
         report = self.report(number)
         return None if report is None else summary_of(number, report)

@@ -215,12 +215,15 @@ def migrate(connection: sqlite3.Connection, path: Path, version: int) -> None:
         LedgerError: a newer checkpointd wrote it.
         BrokenLedgerError: it is not a ledger.
     """
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > version:
-        raise LedgerError(other_version(path, found, version))
-    if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    stored_version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if stored_version > version:
+        raise LedgerError(other_version(path, stored_version, version))
+    if (
+        stored_version == 0
+        and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    ):
         raise BrokenLedgerError("it has tables and no version")
-    for number in range(found, version):
+    for number in range(stored_version, version):
         connection.executescript(
             f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
         )
@@ -264,9 +267,9 @@ def check_rows(connection: sqlite3.Connection, version: int) -> None:
             pass
 
 
-def other_version(path: Path, found: int, version: int) -> str:
+def other_version(path: Path, stored_version: int, version: int) -> str:
     """The message about a file that has another version of the schema."""
     return (
-        f"The ledger {path} has schema version {found}, this checkpointd knows {version}: "
+        f"The ledger {path} has schema version {stored_version}, this checkpointd knows {version}: "
         "use the checkpointd that wrote it, or start the newer one's daemon once."
     )

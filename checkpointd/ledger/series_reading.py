@@ -72,8 +72,8 @@ class SeriesReader(RowReader):
     def series(self, only: Collection[tuple[str, str]] | None = None) -> list[SeriesSummary]:
         """Every series of every watch at a glance, or those that `only` names and that exist."""
         if only is None:
-            found = self._rows(f"SELECT watch, series, {_TOTALS} GROUP BY watch, series")
-            return [self._summary((watch, series), *totals) for watch, series, *totals in found]
+            selected = self._rows(f"SELECT watch, series, {_TOTALS} GROUP BY watch, series")
+            return [self._summary((watch, series), *totals) for watch, series, *totals in selected]
         keys = [(watch, rows.encode(series)) for watch, series in only]
         totals_of = [
             (key, self._rows(f"SELECT {_TOTALS} AND watch = ? AND series = ?", key)[0])
@@ -88,7 +88,7 @@ class SeriesReader(RowReader):
 
         Each with the id of its checkpoint, None if that content is not on disk any more.
         """
-        found = self._rows(
+        selected = self._rows(
             "SELECT MAX(r.id), (SELECT c.id FROM checkpoints c WHERE c.path = r.path "  # noqa: S608 - our own states
             f"AND c.key = r.key AND c.state NOT IN ({_ABSENT})) "
             "FROM (SELECT id, path, key, MIN(saved_at, finished_at) AS saved FROM reports "
@@ -96,7 +96,7 @@ class SeriesReader(RowReader):
             "GROUP BY r.path, r.key ORDER BY r.saved DESC, MAX(r.id) DESC LIMIT ?",
             (watch, rows.encode(series), _REPORTS * limit, limit),
         )
-        reports = ((identity, self.report(number)) for number, identity in found)
+        reports = ((identity, self.report(number)) for number, identity in selected)
         return [(identity, report) for identity, report in reports if report is not None]
 
     def neighbours(self, entry: Entry) -> tuple[CheckpointSummary | None, CheckpointSummary | None]:
@@ -198,12 +198,12 @@ class SeriesReader(RowReader):
         return report.facts, {**named, **report.facts.metrics, **report.facts.evaluation}
 
     def _newest(self, key: tuple[str, bytes], states: str, latest: float) -> _Found:
-        found = self._rows(
+        selected = self._rows(
             f"{_SUMMARY} WHERE c.id = (SELECT c.id FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
             f"AND c.series = ? AND +c.state {states} ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1)",
             (*key, latest),
         )
-        return self._found(*found[0]) if found else _NONE
+        return self._found(*selected[0]) if selected else _NONE
 
     def _found(  # noqa: PLR0917 - the columns above
         self,

@@ -24,21 +24,21 @@ class SummaryWriter(ReplicaTable):
 
         Fewer than `limit` are the last of them. One whose report is damaged stays without.
         """
-        found = self._rows(
+        selected = self._rows(
             "SELECT c.report, CAST(r.body AS BLOB) FROM checkpoints c "
             "JOIN reports r ON r.id = c.report WHERE c.report > ? "
             "AND NOT EXISTS (SELECT 1 FROM summaries s WHERE s.report = c.report) "
             "ORDER BY c.report LIMIT ?",
             (self._summarised, limit),
         )
-        if not found:
+        if not selected:
             return 0
-        reports = ((number, rows.load_report(body)) for number, body in found)
+        reports = ((number, rows.load_report(body)) for number, body in selected)
         values = [summaries.row_of(number, report) for number, report in reports if report]
         with self._writing():
             self._connection.executemany(summaries.INSERT, values)
-        self._summarised = found[-1][0]
-        return len(found)
+        self._summarised = selected[-1][0]
+        return len(selected)
 
     def verdicts_to_check(
         self,

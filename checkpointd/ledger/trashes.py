@@ -29,12 +29,12 @@ def dump(trash: KnownTrash) -> str:
 def load(text: str) -> KnownTrash | None:
     """The record in a text; None if it is damaged."""
     try:
-        found = KnownTrash(**json.loads(text))
+        trash = KnownTrash(**json.loads(text))
     except (ValueError, TypeError):
         return None
-    texts = (found.directory, found.root, found.watch, found.mode)
-    is_sound = all(isinstance(text, str) for text in texts) and found.root.startswith("/")
-    return found if is_sound and math.isfinite(float(found.ttl)) else None
+    texts = (trash.directory, trash.root, trash.watch, trash.mode)
+    is_sound = all(isinstance(text, str) for text in texts) and trash.root.startswith("/")
+    return trash if is_sound and math.isfinite(float(trash.ttl)) else None
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def dump_ttl(ttl: TrashTtl) -> str:
 def load_ttl(text: str | None) -> TrashTtl | None:
     """The record in a text; None if there is none, or it is damaged."""
     try:
-        found = TrashTtl(**json.loads(text or ""))
-        numbers = (float(found.ttl), float(found.kept_ttl), float(found.kept_until))
+        ttl = TrashTtl(**json.loads(text or ""))
+        numbers = (float(ttl.ttl), float(ttl.kept_ttl), float(ttl.kept_until))
     except (ValueError, TypeError):
         return None
-    return found if all(map(math.isfinite, numbers)) else None
+    return ttl if all(map(math.isfinite, numbers)) else None

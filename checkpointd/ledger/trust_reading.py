@@ -35,8 +35,8 @@ class TrustReader(Reader):
     @property
     def progress(self) -> int:
         """A count that every verdict, pruning and new checkpoint raises, and nothing lowers."""
-        found = self._rows("SELECT COALESCE(SUM(seq), 0) FROM sqlite_sequence")
-        return int(found[0][0])
+        selected = self._rows("SELECT COALESCE(SUM(seq), 0) FROM sqlite_sequence")
+        return int(selected[0][0])
 
     @property
     def rebuilt(self) -> bool:
@@ -57,12 +57,12 @@ class TrustReader(Reader):
             at = float(self._meta("rebuilt_at") or 0)
         except ValueError:
             at = math.inf
-        found = self._rows(
+        selected = self._rows(
             "SELECT count(*) FROM checkpoints WHERE watch = ? AND saved_at <= ? "
             "AND state IN ('pending', 'writing', 'superseded')",
             (watch, at),
         )
-        return int(found[0][0])
+        return int(selected[0][0])
 
     def accepted(self, watch: str, name: str) -> str:
         """The digest of a file in a root's records that a person has accepted; empty for none."""
@@ -70,8 +70,8 @@ class TrustReader(Reader):
 
     def unread(self, watch: str) -> int:
         """How many checkpoints must be read again, because an older ledger was put back."""
-        found = self._rows(f"SELECT count(*) FROM checkpoints c {_UNREAD}", (watch,))  # noqa: S608 - ours
-        return int(found[0][0])
+        selected = self._rows(f"SELECT count(*) FROM checkpoints c {_UNREAD}", (watch,))  # noqa: S608 - ours
+        return int(selected[0][0])
 
     def next_unread(self, watch: str) -> Entry | None:
         """One of those, valid ones first; None if there is none."""
@@ -79,9 +79,9 @@ class TrustReader(Reader):
 
     def tags(self) -> list[Pin]:
         """Every tag of every path, oldest first."""
-        found = self._rows("SELECT path, tag, at, id FROM tags ORDER BY at, path, tag")
+        selected = self._rows("SELECT path, tag, at, id FROM tags ORDER BY at, path, tag")
         return [
-            Pin(rows.path_text(path), "", at, identity, tag) for path, tag, at, identity in found
+            Pin(rows.path_text(path), "", at, identity, tag) for path, tag, at, identity in selected
         ]
 
     def pins_below(self, root: str) -> list[Pin]:
@@ -115,5 +115,5 @@ class TrustReader(Reader):
 
     def root_of(self, watch: str) -> str:
         """Where the root of a watch was when it was last watched; empty if it never was."""
-        found = self._rows("SELECT path FROM roots WHERE watch = ?", (watch,))
-        return rows.path_text(found[0][0]) if found else ""
+        selected = self._rows("SELECT path FROM roots WHERE watch = ?", (watch,))
+        return rows.path_text(selected[0][0]) if selected else ""

@@ -37,8 +37,8 @@ class TrustWriter(Writer):
 
     def tag(self, path: str, tag: str) -> Pin:
         """Have a path carry a tag, whatever is saved there; it need not be known yet."""
-        found = next((one for one in self.tags() if one.key == (path, tag)), None)
-        return found or self._add(Pin(path, "", time.time(), secrets.token_hex(8), tag))
+        existing = next((one for one in self.tags() if one.key == (path, tag)), None)
+        return existing or self._add(Pin(path, "", time.time(), secrets.token_hex(8), tag))
 
     def untag(self, path: str, tag: str) -> bool:
         """Take a tag from a path; False if it does not carry it."""

@@ -175,10 +175,10 @@ class Writer(TrustReader):
         )
 
     def _last_report(self, path: str, key: str) -> int | None:
-        found = self._rows(
+        selected = self._rows(
             "SELECT MAX(id) FROM reports WHERE path = ? AND key = ?", (rows.path_bytes(path), key)
         )
-        return int(found[0][0]) if found[0][0] is not None else None
+        return int(selected[0][0]) if selected[0][0] is not None else None
 
     def _store(
         self,
@@ -235,12 +235,12 @@ class Writer(TrustReader):
         return number
 
     def _set_state(self, kind: ChangeKind, path: str, state: State) -> None:
-        found = self._rows(
+        selected = self._rows(
             f"SELECT {', '.join(rows.COLUMNS)} FROM checkpoints WHERE path = ?",  # noqa: S608 - ours
             (rows.path_bytes(path),),
         )
-        if found:
-            row = dict(zip(rows.COLUMNS, found[0], strict=True))
+        if selected:
+            row = dict(zip(rows.COLUMNS, selected[0], strict=True))
             del row["id"], row["seal"]
             self._put(kind, {**row, "state": str(state)})
 
@@ -257,15 +257,15 @@ class Writer(TrustReader):
 
     def _note_change(self, kind: ChangeKind, row: dict[str, Any]) -> None:
         """Collect a change: of one series, or of the series that it leaves and of the next one."""
-        found = self._rows(
+        selected = self._rows(
             "SELECT watch, series, state FROM checkpoints WHERE path = ?", (row["path"],)
         )
         series_key, after = (row["watch"], rows.text_of(row["series"])), State(row["state"])
-        if not found:
+        if not selected:
             self._uncommitted.append(Change(kind, *series_key, None, after))
             return
-        watch, series = found[0][0], rows.text_of(found[0][1])
-        before = State(found[0][2]) if found[0][2] in _STATES else None
+        watch, series = selected[0][0], rows.text_of(selected[0][1])
+        before = State(selected[0][2]) if selected[0][2] in _STATES else None
         if (watch, series) == series_key:
             self._uncommitted.append(Change(kind, *series_key, before, after))
         else:
@@ -273,10 +273,10 @@ class Writer(TrustReader):
             self._uncommitted.append(Change(kind, *series_key, None, after))
 
     def _note_pins(self, path: str) -> None:
-        found = self._rows(
+        selected = self._rows(
             "SELECT watch, series FROM checkpoints WHERE path = ?", (rows.path_bytes(path),)
         )
-        watch, series = (found[0][0], rows.text_of(found[0][1])) if found else ("", "")
+        watch, series = (selected[0][0], rows.text_of(selected[0][1])) if selected else ("", "")
         self._uncommitted.append(Change(ChangeKind.PINS, watch, series))
 
     def _store_pin(self, pin: Pin) -> None:

@@ -1,4 +1,4 @@
-"""One warning for one cause: what repeats it within an hour is counted, and no warning.
+"""Logs one warning per cause: repetitions within an hour are counted instead.
 
 A warning calls a person, who needs it once. A line that names a checkpoint is written all the same,
 as information, so that everything about a checkpoint is found by its path; any other is left out.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from checkpointd.core.encode import to_json
-from checkpointd.observe.rhythm import save_interval
+from checkpointd.observe.save_interval import save_interval
 
 if TYPE_CHECKING:
     from checkpointd.ledger import CheckpointSummary, SeriesSummary

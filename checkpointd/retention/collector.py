@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector, stopped while something makes many objects and no cycles.
+"""Pauses Python's cyclic garbage collector while many objects and no cycles are created.
 
 A plan of 100 000 checkpoints makes about a million objects, and the collector goes through all that
 the process has again and again meanwhile: a third of the time that the plan takes. It would find
@@ -22,7 +22,7 @@ _was_enabled = False
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Stop the collector, which is the whole process's, until the last who asked for it is done.
+    """Pause the process's collector until the last of these blocks has ended.
 
     Where it was stopped before, it stays so.
     """

@@ -54,7 +54,7 @@ class ConfirmationLedger(Protocol):
 
 
 class WritableConfirmationLedger(ConfirmationLedger, Protocol):
-    """The same, where it can be written."""
+    """A `ConfirmationLedger` that can be written."""
 
     def record_policies(self, watch: str, records: PolicyRecords) -> None:
         """Record which policies are accepted for a watch."""
@@ -63,7 +63,7 @@ class WritableConfirmationLedger(ConfirmationLedger, Protocol):
 
 @dataclass(frozen=True)
 class Permission:
-    """Why a plan waits, if it does, and what is to be recorded about its policy."""
+    """The holds for which a plan waits, and what is to be recorded about its policy."""
 
     holds: tuple[Hold, ...]
     records: PolicyRecords
@@ -165,7 +165,7 @@ def _confirm(
 
 
 def exceeds(count: int, of: int, policy: RetentionSettings) -> bool:
-    """Whether so many removals at once are to be confirmed by a person."""
+    """Whether a person has to confirm `count` removals of `of` checkpoints at once."""
     return count > policy.max_removals and count * 100 > policy.max_removals_percent * of
 
 

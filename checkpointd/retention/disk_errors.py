@@ -1,4 +1,4 @@
-"""What the errors of a file system mean for a pruning, in sentences."""
+"""Explains errors of the file system during pruning, in sentences."""
 
 from __future__ import annotations
 

@@ -35,14 +35,14 @@ def is_eligible(entry: Entry, policy: RetentionSettings) -> bool:
 
 
 def is_broken_checkpoint(entry: Entry) -> bool:
-    """Whether it is an invalid checkpoint, and not a file of another kind with such a name."""
+    """Whether it is an invalid checkpoint, and not another kind of file with such a name."""
     if entry.state is not State.INVALID:
         return False
     return entry.report is None or entry.report.reason != _NOT_A_CHECKPOINT
 
 
 def seconds_since_seen(entry: Entry, ages: Ages) -> float:
-    """For how long the content of a checkpoint has been known, by a clock that nobody sets."""
+    """Seconds since the content was first seen, by a clock that cannot be set."""
     return ages.age(entry.seen or entry.first_seen)
 
 

@@ -1,4 +1,4 @@
-"""Which checkpoints `evaluate` has to be run for before `keep_best` can compare them; pure."""
+"""Which checkpoints must be evaluated before `keep_best` can compare them; pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Unevaluated:
 
     @property
     def next(self) -> tuple[Entry, ...]:
-        """Those to evaluate now: one at first, which shows whether the metric is computed."""
+        """The ones to evaluate now: only one at first, to see whether it computes the metric."""
         return self.entries if len(self.entries) < self.candidates else self.entries[:1]
 
 

@@ -162,8 +162,8 @@ def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Gen
             compare_tree(file, name, generation, alone=True)
         return
     for member in generation.members:
-        found = os.stat(member_path(name, member), dir_fd=content_fd, follow_symlinks=False)
-        compare(member, found, Sameness.RENAMED)
+        status = os.stat(member_path(name, member), dir_fd=content_fd, follow_symlinks=False)
+        compare(member, status, Sameness.RENAMED)
 
 
 def is_unchanged(root_fd: int, relative: str, checkpoint: Checkpoint, gen: Generation) -> bool:
@@ -223,15 +223,15 @@ def is_intact(dir_fd: int, part: Part, name: str, generation: Generation) -> boo
     The change time is not compared, because a rename changes it.
     """
     try:
-        found = os.stat(part.name, dir_fd=dir_fd, follow_symlinks=False)
-        if found.st_ino != part.inode:
+        status = os.stat(part.name, dir_fd=dir_fd, follow_symlinks=False)
+        if status.st_ino != part.inode:
             return False
         if part.directory:
             with opened(part.name, dir_fd) as file:
                 compare_tree(file, part.name, generation, alone=True)
         for member in () if part.directory else generation.members:
             if member_path(name, member) == part.name:
-                compare(member, found, Sameness.RENAMED)
+                compare(member, status, Sameness.RENAMED)
     except (OSError, NotUnchangedError):
         return False
     return True

@@ -58,22 +58,22 @@ class Grouped(Protocol):
 
 
 def number_unclear(series: Grouped) -> Doubt | None:
-    """A number that may count epochs, or models."""
+    """Doubt whether a number counts epochs or models."""
     return _doubt(series, doubts.number_unclear)
 
 
 def steps_unclear(series: Grouped) -> Doubt | None:
-    """Few and small steps, which may be those of a forecast."""
+    """Doubt about few and small steps, which may be horizons of forecasts."""
     return _doubt(series, doubts.steps_unclear)
 
 
 def numbers_independent(series: Grouped) -> Doubt | None:
-    """Several numbers that vary on their own."""
+    """Doubt about several numbers that vary independently."""
     return _doubt(series, doubts.numbers_independent)
 
 
 def tensors_differ(series: Grouped) -> str:
-    """Tensors of other names, types or shapes, also of one that is not valid."""
+    """Tensors that differ in names, types or shapes, also of one that is not valid."""
     others = series.models.other_tensors
     if others is None:
         return ""
@@ -84,7 +84,7 @@ def tensors_differ(series: Grouped) -> str:
 
 
 def tensors_unknown(series: Grouped) -> str:
-    """A valid one of which no tensors are known, beside others of which they are."""
+    """A valid checkpoint whose tensors are unknown, beside others whose tensors are known."""
     unrecorded, recorded = series.models.unrecorded, series.models.recorded
     if unrecorded is None:
         return ""
@@ -102,7 +102,7 @@ def tensors_unknown(series: Grouped) -> str:
 
 
 def models_differ(series: Grouped) -> str:
-    """Layers, or their settings, that differ although the tensors do not: another activation."""
+    """Layers or settings that differ although the tensors do not, such as an activation."""
     others = series.models.other_layers
     if others is None or series.models.other_tensors is not None:
         return ""

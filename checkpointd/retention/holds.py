@@ -61,8 +61,8 @@ def holds_of(watch: str, series: str, state: SeriesState) -> tuple[Hold, ...]:
         series: the series' label.
         state: what is known of it.
     """
-    found = ((spec, spec.find(state)) for spec in HOLDS)
-    return tuple(_hold(watch, series, spec, doubt) for spec, doubt in found if doubt)
+    doubts = ((spec, spec.find(state)) for spec in HOLDS)
+    return tuple(_hold(watch, series, spec, doubt) for spec, doubt in doubts if doubt)
 
 
 def _hold(watch: str, series: str, spec: HoldSpec, doubt: str | Doubt) -> Hold:
@@ -86,8 +86,8 @@ def holds_unread(watch: str, labels: Iterable[str], templates: Sequence[str]) ->
         labels: of its series that have one checkpoint.
         templates: its `version` templates.
     """
-    found = unread_numbers(labels, templates)
-    return tuple(_hold(watch, one.label, NUMBERS_UNREAD, one.doubt) for one in found)
+    unread = unread_numbers(labels, templates)
+    return tuple(_hold(watch, one.label, NUMBERS_UNREAD, one.doubt) for one in unread)
 
 
 def _listing_failed(state: SeriesState) -> str:
@@ -125,9 +125,11 @@ def _state_file_unreadable(state: SeriesState) -> str:
     unreadable = state.references.unreadable
     for entry in state.entries if unreadable else ():
         if entry.checkpoint.format is Format.TF_CHECKPOINT:
-            found = state.references.unreadable_for(entry.path)
-            if found is not None:
-                return f"The state file {found.path!r} does not say what is in use: {found.reason}."
+            broken = state.references.unreadable_for(entry.path)
+            if broken is not None:
+                return (
+                    f"The state file {broken.path!r} does not say what is in use: {broken.reason}."
+                )
     return ""
 
 

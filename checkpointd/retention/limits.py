@@ -1,8 +1,8 @@
-"""What goes or stays for want of space, after all rules: `max_total_bytes` and `prune_defer`; pure.
+"""What is removed or kept because of space, after all rules: `max_total_bytes` and `prune_defer`.
 
-What outranks what: a hold, a pin, a reference, the newest, a doubt, `keep_min_valid`, and a rule
-that names checkpoints one by one (`outranks_size` in its row) keep a checkpoint whatever the size
-of all. The rules by count and time yield, the oldest first.
+Pure. In order of precedence: a hold, a pin, a reference, the newest, a doubt, `keep_min_valid`, and
+a rule that names checkpoints one by one (`outranks_size` in its row) keep a checkpoint whatever the
+size of all. The rules by count and time yield, the oldest first.
 """
 
 from __future__ import annotations
@@ -97,22 +97,22 @@ def within_size(
 
 
 def deferred(
-    decisions: Sequence[Decision], policy: RetentionSettings, found: FileSystem | None
+    decisions: Sequence[Decision], policy: RetentionSettings, filesystem: FileSystem | None
 ) -> list[Decision]:
     """Keep what need not go yet: only so much goes that the file system is below `prune_defer`.
 
     Args:
         decisions: what is to go otherwise.
         policy: of the watch.
-        found: how full the file system is; None if that is not known.
+        filesystem: how full the file system is; None if that is not known.
     """
     share = policy.prune_defer
     if share is None:
         return list(decisions)
     needed = 0.0
     why = f"how full the file system is cannot be found out ({DEFERRED} = {share:.0%})"
-    if found is not None:
-        needed = found.without_trash - share * (found.used + found.free)
+    if filesystem is not None:
+        needed = filesystem.without_trash - share * (filesystem.used + filesystem.free)
         why = (
             f"without the trash, and what goes before it, the file system is not fuller than "
             f"{DEFERRED} = {share:.0%}"
@@ -130,7 +130,7 @@ def deferred(
 
 
 def _oldest_first(decisions: Iterable[Decision]) -> list[Decision]:
-    """What is invalid first, then what was seen first; of those found together by age."""
+    """Invalid ones first, then by when they were first seen; those found together by age."""
 
     def place(decision: Decision) -> tuple[bool, int, float, int]:
         entry = decision.entry
@@ -147,21 +147,23 @@ def _bytes(decisions: Iterable[Decision]) -> int:
     return sum(d.entry.generation.size_bytes for d in decisions)
 
 
-def _unmet(kept: Sequence[Decision], limit: int, counted: frozenset[int], *, on_hold: bool) -> str:
+def _unmet(
+    staying: Sequence[Decision], limit: int, counted: frozenset[int], *, on_hold: bool
+) -> str:
     """Why what stays is larger than the limit; empty if it is not."""
-    total = _bytes(kept)
+    total = _bytes(staying)
     if total <= limit:
         return ""
     message = f"{SIZE} = {size(limit)} is not met: {size(total)} stay. "
     if on_hold:
         return message + "Nothing goes for it while a series of the watch is on hold: see there."
-    others = _bytes(d for d in kept if d.entry.id not in counted)
+    others = _bytes(d for d in staying if d.entry.id not in counted)
     if total - others <= limit:
         return message + (
             f"{size(others)} of it have no valid verdict, and no valid checkpoint goes for them: "
             "find them with `checkpointd list`, or set quarantine_ttl."
         )
-    labels = Counter("keep_min_valid" if d.yields else d.rule for d in kept)
+    labels = Counter("keep_min_valid" if d.yields else d.rule for d in staying)
     causes = ", ".join(f"{count} by {label}" for label, count in labels.most_common())
     return message + (
         f"These must stay: {causes}. Raise the limit, or loosen what keeps them; "

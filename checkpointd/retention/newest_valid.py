@@ -1,4 +1,4 @@
-"""Which of the known checkpoints is the newest valid one, for `latest` and for the links.
+"""Finds the newest valid checkpoint, for `latest` and for the links.
 
 It is the one that at least two of number, save time and order of being first seen call the newest,
 and that no state file lists before another. Where no two agree, a state file that lists all the
@@ -107,7 +107,7 @@ def _last_listed(order: SeriesOrder, candidates: Iterable[int]) -> list[int]:
 
 
 def _after(entry: Entry, listed: ListedSeries, valid: Iterable[Entry]) -> list[Entry]:
-    """What a state file lists after a checkpoint."""
+    """The valid checkpoints that a state file lists after `entry`."""
     place = listed.places.get(entry.id)
     return [e for e in valid if place is not None and listed.places.get(e.id, -1) > place]
 
@@ -124,10 +124,10 @@ def is_unchanged_on_disk(entry: Entry) -> bool:
     """Whether the content on disk is the one that the ledger knows, by names, sizes and times."""
     try:
         place = storage_of(entry.checkpoint.path)
-        found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
+        on_disk = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
     except OSError:
         return False
-    return found.key == entry.generation.key
+    return on_disk.key == entry.generation.key
 
 
 def has_current_verdict(entry: Entry | None) -> bool:

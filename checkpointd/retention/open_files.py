@@ -1,4 +1,4 @@
-"""Whether a process has a file of a checkpoint open: such a one is not moved.
+"""Whether a process has a file of a checkpoint open; if so, the checkpoint is not moved.
 
 What is written through a handle that was opened before a move would end in the trash, and a reader
 of several files would not find the next one. The kernel answers exactly, for the processes of all
@@ -104,8 +104,8 @@ class OpenFiles:
             return None
         is_written = _is_refused(file, fcntl.F_RDLCK)
         if is_used is None or is_written is None:
-            found = os.fstat(file)
-            identity = found.st_dev, found.st_ino
+            status = os.fstat(file)
+            identity = status.st_dev, status.st_ino
             written, used = self._scanned()
             is_written = identity in written if is_written is None else is_written
             is_used = identity in used if is_used is None else is_used

@@ -1,4 +1,4 @@
-"""What was at the paths of a series before the present contents, to find where runs began; pure.
+"""Earlier contents of the paths of a series, from which the starts of runs are found; pure.
 
 A job that is started again writes over what it saved before, and a copy may take the place of both.
 Reports say when each content was saved and seen. Where there is none, only the time is known at
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Past:
-    """The sightings of what is not there any more; `doubtful` and `credible` as for the others.
+    """Sightings of content that was replaced; `doubtful` and `credible` as for present content.
 
     The save time of one is infinite where it is not known.
     """
@@ -31,13 +31,13 @@ class Past:
     credible: dict[int, float] = field(default_factory=dict)
 
 
-def past_id(one: Sighting, sequence: int) -> int:
-    """An id for what was seen at the path of another at some place in the order."""
-    return -(one.id << 40 | sequence)
+def past_id(sighting: Sighting, sequence: int) -> int:
+    """An id for earlier content of the path of `sighting`."""
+    return -(sighting.id << 40 | sequence)
 
 
 def overwritten(series: Sequence[Sighting], credible: dict[int, float]) -> Past:
-    """Find what was at the paths of a series before.
+    """Find the earlier contents of the paths of a series.
 
     Args:
         series: all that is known of it.
@@ -68,15 +68,19 @@ def overwritten(series: Sequence[Sighting], credible: dict[int, float]) -> Past:
     return past
 
 
-def _is_replaced(one: Sighting) -> bool:
-    return bool(one.before) or one.original is not None or 0 < one.first_seen < one.seen
+def _is_replaced(sighting: Sighting) -> bool:
+    return (
+        bool(sighting.before)
+        or sighting.original is not None
+        or 0 < sighting.first_seen < sighting.seen
+    )
 
 
-def _add(past: Past, one: Sighting, sequence: int, saved_at: float, latest: float) -> None:
-    """Add what was at the path of one; `latest` is the latest save time that it may have."""
-    identity = past_id(one, sequence)
+def _add(past: Past, sighting: Sighting, sequence: int, saved_at: float, latest: float) -> None:
+    """Add earlier content of a path; `latest` is the latest save time that it may have."""
+    identity = past_id(sighting, sequence)
     past.sightings.append(
-        one._replace(
+        sighting._replace(
             id=identity, sequence=sequence, saved_at=saved_at, present=False, original=None
         )
     )

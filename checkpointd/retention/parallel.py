@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def map_in_threads(function: Callable[[S], T], items: Sequence[S], count: int) -> list[T]:
-    """Call a function with each item, so many at a time.
+    """Call a function with each item, `count` at a time.
 
     No executor: those wait for their threads when Python ends, and a hung disk would keep the
     process alive.

@@ -31,7 +31,7 @@ from checkpointd.series.dated_saves import dated_saves
 from checkpointd.series.lone_numbers import lone_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
     from checkpointd.config import RetentionSettings
     from checkpointd.ledger import Ages, DepartedCheckpoint, Entry
@@ -71,7 +71,7 @@ class RetentionPlan:
 
     @property
     def removals(self) -> tuple[Decision, ...]:
-        """What may go, oldest first."""
+        """What is removed, oldest first."""
         removed = [d for d in self.decisions if not d.keep]
         return tuple(sorted(removed, key=lambda d: (d.entry.saved_at, d.entry.id)))
 
@@ -138,7 +138,6 @@ def plan(
     holds: list[Hold] = []
     to_evaluate: list[Entry] = []
     doubtful = changed | touched
-    required = policy.require
     counted: set[int] = set()
     rules = PolicyRules(policy)
     watch_obstacles = rules.watch_obstacles(entries)
@@ -151,14 +150,7 @@ def plan(
         order = orders.pop((watch, series))  # what is known of the place of each takes memory
         if (label := _alone(order)) is not None:
             alone.setdefault(watch, []).append(label)
-        doubts = order.doubts
-        eligible = [
-            e
-            for e in order.newest_first
-            if has_shown(e, required)
-            and e.id not in doubts
-            and not (doubtful and e.path in doubtful)
-        ]
+        eligible = _eligible(order, policy.require, doubtful)
         saved = {e.id: saved_checkpoint(e, now, ages) for e in eligible}
         waiting = unevaluated(eligible, policy, evaluation)
         obstacles = (*watch_obstacles, *rules.obstacles(list(saved.values())))
@@ -166,13 +158,10 @@ def plan(
         held = holds_of(watch, series, state)
         to_evaluate.extend(waiting.next)
         counted.update(saved)
-        planner = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served)
-        decided = planner.decide()
-        asked = [d for d in decided if not may_remove_runs and _ends_a_run(d, dropped)]
-        if asked:
-            hold = hold_older_runs(watch, series, [d.entry for d in asked])
-            held = (*held, hold)
-            decided = [_held(d, hold) if _ends_a_run(d, dropped) else d for d in decided]
+        decided = SeriesPlanner(order, saved, rules, now, ages, on_disk, held, served).decide()
+        if not may_remove_runs:
+            decided, runs_held = _with_older_runs_held(watch, series, decided, dropped)
+            held = (*held, *runs_held)
         holds.extend(held)
         decisions.extend(decided)
     suspects = tuple(d.entry.path for d in decisions if changed and d.entry.path in changed)
@@ -202,6 +191,28 @@ def _alone(order: SeriesOrder) -> str | None:
     return entry.checkpoint.series if is_alone else None
 
 
+def _eligible(
+    order: SeriesOrder, required: Collection[str], doubtful: Container[str]
+) -> list[Entry]:
+    """The checkpoints of a series that may fill a slot, newest first."""
+    return [
+        e
+        for e in order.newest_first
+        if has_shown(e, required) and e.id not in order.doubts and e.path not in doubtful
+    ]
+
+
+def _with_older_runs_held(
+    watch: str, series: str, decided: list[Decision], dropped: frozenset[tuple[int, int]]
+) -> tuple[list[Decision], tuple[Hold, ...]]:
+    """Keep what only leaves with a run that is too old, and the hold about that."""
+    leaving = [d.entry for d in decided if _ends_a_run(d, dropped)]
+    if not leaving:
+        return decided, ()
+    hold = hold_older_runs(watch, series, leaving)
+    return [_held(d, hold) if _ends_a_run(d, dropped) else d for d in decided], (hold,)
+
+
 def _ends_a_run(decision: Decision, dropped: frozenset[tuple[int, int]]) -> bool:
     """Whether it is removed because its whole run is too old, to which nobody has agreed yet."""
     if decision.keep or decision.rule != KEEP_RUNS:
@@ -220,12 +231,12 @@ def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
 
 
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:
-    """The paths of those that have others inside."""
-    found: set[str] = set()
+    """The paths of checkpoints that contain other checkpoints."""
+    containing: set[str] = set()
     paths = [entry.path for entry in entries]
     for path in paths:
         above = path.rpartition("/")[0]
-        while above and above not in found:
-            found.add(above)
+        while above and above not in containing:
+            containing.add(above)
             above = above.rpartition("/")[0]
-    return frozenset(found.intersection(paths))
+    return frozenset(containing.intersection(paths))

@@ -1,4 +1,4 @@
-"""What makes a policy another one, and whether it is the one that was last carried out."""
+"""The identity of a policy, and whether it is the one that was last carried out."""
 
 from __future__ import annotations
 

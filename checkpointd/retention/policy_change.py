@@ -1,4 +1,4 @@
-"""Whether a changed policy keeps at least what the one before kept; pure.
+"""Whether a changed policy keeps at least what the previous one kept; pure.
 
 Only what is certain counts: larger values where larger means more, and further rules beside others
 that keep. Everything else may remove what stayed before.
@@ -69,16 +69,16 @@ def keeps_no_less(new: str, old: str) -> bool:
 
 def _parsed(policy: str) -> dict[str, Any]:
     try:
-        found = json.loads(policy)
+        data = json.loads(policy)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _value(rules: dict[str, Any], key: str) -> float:
     default = RetentionSettings.model_fields[key].default
-    found = rules.get(key, default)
-    return found if isinstance(found, int | float) else 0
+    value = rules.get(key, default)
+    return value if isinstance(value, int | float) else 0
 
 
 def _is_wider(key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""What a person was shown before `prune --apply`, so that not much else is carried out."""
+"""Compares `prune --apply` with the plan that a person was shown before."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def why_skipped(watch: WatchSettings) -> str:
 
 
 class PlanGrownError(Exception):
-    """Much would be removed that was not shown; the sentence says so."""
+    """Much more would be removed than was shown; the message says how much."""
 
 
 class Preview:
@@ -43,7 +43,7 @@ class Preview:
         self._at = 0.0
 
     def note(self, plan: RetentionPlan) -> None:
-        """A plan was shown."""
+        """Remember a plan that was shown."""
         shown = (d for d in plan.decisions if not d.keep or d.rule == OLDER_RUNS.reason)
         self._paths, self._at = frozenset(d.entry.path for d in shown), time.time()
 

@@ -104,7 +104,7 @@ class Protection:
 
 
 def rows_for(situation: Situation, rows: Sequence[Protection]) -> tuple[Protection, ...]:
-    """Those of the rows that can have a reason in a situation."""
+    """The rows that can apply in a situation."""
     return tuple(row for row in rows if row.unless_empty(situation))
 
 

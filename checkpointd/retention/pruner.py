@@ -137,7 +137,7 @@ class Pruner:
         return item
 
     def _brought_back(self, path_or_id: str) -> TrashItem | None:
-        """Recover; the item, if that has brought it back to its path."""
+        """Recover, and return the item if that has restored it to its path."""
         for found in self.recover():
             item = found.item
             is_back = found.outcome in ("undone", "restored")
@@ -154,8 +154,8 @@ class Pruner:
             OSError: the root or its trash cannot be opened.
             LedgerError: the ledger could not be written.
         """
-        found = self.trash.recover()
-        for recovered in found:
+        results = self.trash.recover()
+        for recovered in results:
             item = recovered.item
             entry = self._records.entry(item.path) if item is not None else None
             if item is None or entry is None:
@@ -170,7 +170,7 @@ class Pruner:
                 and item.manifest.ledger == self._records.identity
             ):
                 self._note_trashed(item, entry)
-        return found
+        return results
 
     def empty(self, ids: frozenset[str]) -> Expired:
         """Delete some items for good because a person wants that."""
@@ -239,7 +239,7 @@ class Pruner:
         return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
 
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
-        """Check what must hold right now: no pin, reference or writer, and enough others stay."""
+        """Check right before a removal: no pin, reference or writer, and enough others stay."""
         check_unused(entry, current, self._records, os.path.dirname(entry.path))
         use = current.open_files.use_of(dir_fd, os.path.basename(entry.path), entry.generation)
         if use is not None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class EntryReader(Protocol):
-    """Knows what is at a path."""
+    """Returns the entry of a path."""
 
     def entry(self, path: str) -> Entry | None:
         """The entry of a path."""

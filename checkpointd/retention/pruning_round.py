@@ -24,7 +24,7 @@ class ReferenceSource(Protocol):
     """Finds what refers to checkpoints; `ReferenceIndex` is one."""
 
     def sweep(self) -> References:
-        """Everything that is referred to now."""
+        """Return everything that is referred to now."""
         ...
 
     def near(self, directory: str) -> References:
@@ -78,11 +78,11 @@ class PruningRound:
         return self._ledger
 
     def begin(self, entry: Entry) -> None:
-        """From now on the checkpoint is not one of those that stay."""
+        """Stop counting a checkpoint among those that stay."""
         self._leaving.add(entry.id)
 
     def cancel(self, entry: Entry) -> None:
-        """The checkpoint stays after all."""
+        """Count the checkpoint among those that stay again."""
         self._leaving.discard(entry.id)
 
     def why_in_use(self, entry: Entry, references: References) -> str:
@@ -101,11 +101,11 @@ class PruningRound:
     def _alone_in_named(self, entry: Entry, references: References) -> frozenset[int]:
         """Those of its series that are the only one in a directory that is named now: their ids."""
         series = group_of(entry.checkpoint, self.policy.group_by)
-        paths, found = self._alone.get(series, (None, frozenset[int]()))
+        paths, alone = self._alone.get(series, (None, frozenset[int]()))
         if paths != references.paths:
-            found = alone_in_named(self._series[series], references)
-            self._alone[series] = references.paths, found
-        return found
+            alone = alone_in_named(self._series[series], references)
+            self._alone[series] = references.paths, alone
+        return alone
 
     def others(self, entry: Entry) -> Iterator[Entry]:
         """The valid ones of the same run that are not being removed, kept ones first.

@@ -1,4 +1,4 @@
-"""The references below a root, walked once and then kept current while checkpoints are moved.
+"""The references below a root: collected once, then updated while checkpoints are moved.
 
 A new link or state file changes the modification time of its directory, so a sweep lists again
 only directories that changed, reads again only state files that changed, and follows every known
@@ -71,7 +71,7 @@ class ReferenceIndex:
         self._next_sweep = 0.0
 
     def sweep(self) -> References:
-        """Everything that is referred to now."""
+        """Return everything that is referred to now."""
         with self._lock:
             return self._sweep()
 
@@ -145,20 +145,20 @@ class ReferenceIndex:
 
 
 def _state_files_above(root: str) -> tuple[str, ...]:
-    found = list[str]()
+    names = list[str]()
     for path in dict.fromkeys((root.rstrip("/"), os.path.realpath(root))):
         directory = os.path.dirname(path)
         while directory not in ("", "/"):
-            found.append(f"{directory}/{state_file.NAME}")
+            names.append(f"{directory}/{state_file.NAME}")
             directory = os.path.dirname(directory)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(names))
 
 
 def _configs_above(root: str) -> tuple[str, ...]:
-    found = list[str]()
+    configs = list[str]()
     for path in dict.fromkeys((root.rstrip("/"), os.path.realpath(root))):
         directory = os.path.dirname(path)
         with contextlib.suppress(OSError):
             names = os.listdir(directory)
-            found += (f"{directory.rstrip('/')}/{name}" for name in names if may_be_one(name))
-    return tuple(found[:_MOST_CONFIGS])
+            configs += (f"{directory.rstrip('/')}/{name}" for name in names if may_be_one(name))
+    return tuple(configs[:_MOST_CONFIGS])

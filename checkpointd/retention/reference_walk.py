@@ -68,7 +68,7 @@ class Walk:
 
     def sweep(self) -> None:
         """List again what has changed."""
-        found: dict[str, _Directory] = {}
+        directories: dict[str, _Directory] = {}
         left = [self.top]
         self._error = ""
         while left:
@@ -76,13 +76,13 @@ class Walk:
             directory = self._listed(path)
             if directory is None:
                 continue
-            if self._most is not None and len(found) >= self._most:
+            if self._most is not None and len(directories) >= self._most:
                 self._error = f"{self.top!r} holds more than {self._most} directories"
                 break
-            found[path] = directory
+            directories[path] = directory
             self.read_states(path, known=directory)
             left.extend(directory.below)
-        self._directories = found
+        self._directories = directories
 
     def read_states(
         self, path: str, appeared: str = "", *, known: _Directory | None = None
@@ -133,8 +133,8 @@ class Walk:
 
     def errors(self) -> tuple[str, ...]:
         """A message for each directory that could not be searched."""
-        found = [d.error for d in self._directories.values() if d.error]
-        return (*found, self._error) if self._error else tuple(found)
+        messages = [d.error for d in self._directories.values() if d.error]
+        return (*messages, self._error) if self._error else tuple(messages)
 
     @property
     def is_empty(self) -> bool:
@@ -200,9 +200,9 @@ def possible_state_files(files: Mapping[str, object], directory: str) -> list[st
 
 
 def _is_settled(stamp: Stamp) -> bool:
-    """Whether the last change is so long ago that the next one has another time."""
+    """Whether the last change is old enough for the next one to have a different time."""
     return time.time_ns() - max(stamp[2:]) > _RECENT_NS
 
 
-def _stamp(found: os.stat_result) -> Stamp:
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UnreadableStateFile:
-    """A `checkpoint` state file from which nothing can be learned, and why."""
+    """A `checkpoint` state file that cannot be used, and why."""
 
     path: str
     reason: str
@@ -50,13 +50,13 @@ class References:
     @cached_property
     def _above(self) -> frozenset[str]:
         """The directories above everything that is named."""
-        found = set[str]()
+        directories = set[str]()
         for path in self.paths:
             above = os.path.dirname(path)
-            while above not in found:
-                found.add(above)
+            while above not in directories:
+                directories.add(above)
                 above = os.path.dirname(above)
-        return frozenset(found)
+        return frozenset(directories)
 
     def is_named(self, entry: Entry) -> bool:
         """Whether the checkpoint is named, a file of it, or something inside it."""

@@ -1,4 +1,4 @@
-"""The outcome of a removal, and what is checked right before one, wherever the checkpoint is."""
+"""The outcome of a removal, and the checks right before one, on a disk or in a bucket."""
 
 from __future__ import annotations
 
@@ -142,13 +142,13 @@ def undo_named(
     undo: Callable[[Removal], None],
     otherwise: str,
 ) -> list[Removal]:
-    """Undo the removals of what was referred to in the short time that nobody looked.
+    """Undo removals of checkpoints that something has begun to refer to during the round.
 
     Args:
         results: of the round; None for what was not begun.
         current: the round.
         undo: brings one back.
-        otherwise: what has become of one that cannot be brought back.
+        otherwise: the clause for one that cannot be restored.
     """
     after = current.references.sweep()
     return [_undone_if_named(r, current, after, undo, otherwise) for r in results if r is not None]

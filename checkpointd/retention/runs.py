@@ -130,75 +130,82 @@ class _Walk:
         self._numbered: list[Sighting] = []
         self._falls: list[tuple[int, Sighting, Sighting]] = []
 
-    def follow(self, one: Sighting) -> None:
+    def follow(self, sighting: Sighting) -> None:
         """Place the next one."""
-        is_past = one.saved_at == math.inf
-        if one.number is None:
-            self._run_of[one.id] = self._run_at(one)
+        is_past = sighting.saved_at == math.inf
+        if sighting.number is None:
+            self._run_of[sighting.id] = self._run_at(sighting)
             if self._front is not None and self._front.number is not None:
-                self.runs.carried[one.id] = self._front.number
+                self.runs.carried[sighting.id] = self._front.number
             return
-        if one.original is not None:  # copied back: it was placed where it was first seen
-            before = past_id(one, one.original.sequence)
-            self._run_of[one.id] = self._run_of.get(before, self._run_at(one))
+        if sighting.original is not None:  # copied back: it was placed where it was first seen
+            before = past_id(sighting, sighting.original.sequence)
+            self._run_of[sighting.id] = self._run_of.get(before, self._run_at(sighting))
             return
         front = self._front
-        if front is None or front.number is None or _continues(one, front):
-            self._advance(one, is_past=is_past)
+        if front is None or front.number is None or _continues(sighting, front):
+            self._advance(sighting, is_past=is_past)
         elif not is_past:
-            self._fall(one, front)
+            self._fall(sighting, front)
 
-    def _advance(self, one: Sighting, *, is_past: bool) -> None:
-        self._front = one
-        self._numbered.append(one)
+    def _advance(self, sighting: Sighting, *, is_past: bool) -> None:
+        self._front = sighting
+        self._numbered.append(sighting)
         if not is_past:
-            self._run_of[one.id] = len(self._starts) - 1
-            self._note_time(one)
+            self._run_of[sighting.id] = len(self._starts) - 1
+            self._note_time(sighting)
 
-    def _note_time(self, one: Sighting) -> None:
+    def _note_time(self, sighting: Sighting) -> None:
         latest = self._latest
-        if one.id not in self._doubtful and (latest is None or one.saved_at > latest.saved_at):
-            self._latest = one
+        if sighting.id not in self._doubtful and (
+            latest is None or sighting.saved_at > latest.saved_at
+        ):
+            self._latest = sighting
 
-    def _fall(self, one: Sighting, front: Sighting) -> None:
+    def _fall(self, sighting: Sighting, front: Sighting) -> None:
         """Place one whose number is lower than one that was seen before it, or with it."""
         latest = self._latest
-        was_seen_later = one.sequence > front.sequence
-        is_doubtful = one.id in self._doubtful
+        was_seen_later = sighting.sequence > front.sequence
+        is_doubtful = sighting.id in self._doubtful
         if self._at_each_fall and was_seen_later:
-            self._begin(one)
+            self._begin(sighting)
         elif is_doubtful or latest is None:
             self.may_be_restarts = True
-            if was_seen_later and one.present and one.number != front.number:
+            if was_seen_later and sighting.present and sighting.number != front.number:
                 self._note_undecided(
-                    front, one, "number", "the order in which they were first seen"
+                    front, sighting, "number", "the order in which they were first seen"
                 )
-            self._run_of[one.id] = len(self._starts) - 1
-            self._numbered.append(one)
-            self._note_time(one)
-        elif one.saved_at > latest.saved_at:
-            is_witnessed = was_seen_later or self._is_saved_before(front.id, one.id)
-            if not is_witnessed and one.present and front.present and one.number != front.number:
-                self._note_undecided(front, one, "number", "save time")
-            self._falls.append((len(self._numbered), front, one))
-            self._begin(one)
+            self._run_of[sighting.id] = len(self._starts) - 1
+            self._numbered.append(sighting)
+            self._note_time(sighting)
+        elif sighting.saved_at > latest.saved_at:
+            is_witnessed = was_seen_later or self._is_saved_before(front.id, sighting.id)
+            if (
+                not is_witnessed
+                and sighting.present
+                and front.present
+                and sighting.number != front.number
+            ):
+                self._note_undecided(front, sighting, "number", "save time")
+            self._falls.append((len(self._numbered), front, sighting))
+            self._begin(sighting)
         else:
             self.may_be_restarts |= was_seen_later
-            self._run_of[one.id] = self._run_at(one)
+            self._run_of[sighting.id] = self._run_at(sighting)
 
-    def _begin(self, one: Sighting) -> None:
-        """Have it be the first of a run."""
-        self._note_time(one)
-        self._numbered.append(one)
-        self._starts.append(one.saved_at)
-        self._front = one
-        self._run_of[one.id] = len(self._starts) - 1
+    def _begin(self, sighting: Sighting) -> None:
+        """Make it the first of a run."""
+        self._note_time(sighting)
+        self._numbered.append(sighting)
+        self._starts.append(sighting.saved_at)
+        self._front = sighting
+        self._run_of[sighting.id] = len(self._starts) - 1
 
-    def _run_at(self, one: Sighting) -> int:
+    def _run_at(self, sighting: Sighting) -> int:
         """The run in which it was saved, by its save time."""
-        if one.id in self._doubtful:
+        if sighting.id in self._doubtful:
             return len(self._starts) - 1
-        return max(0, bisect_right(self._starts, one.saved_at) - 1)
+        return max(0, bisect_right(self._starts, sighting.saved_at) - 1)
 
     def _note_undecided(self, a: Sighting, b: Sighting, of_a: str, of_b: str) -> None:
         self.undecided = self.undecided or disagreement(a, b, of_a, of_b)
@@ -231,16 +238,16 @@ class _Walk:
         return ""
 
 
-def _continues(one: Sighting, front: Sighting) -> bool:
+def _continues(sighting: Sighting, front: Sighting) -> bool:
     """Whether one goes on from the highest so far.
 
     The same number under another name was saved by a job that was started again.
     """
-    return one.path == front.path or (one.number or ()) > (front.number or ())
+    return sighting.path == front.path or (sighting.number or ()) > (front.number or ())
 
 
 def disagreement(newer: Sighting, other: Sighting, of_newer: str, of_other: str) -> str:
-    """Say which of two is newer by what."""
+    """Return a sentence on which of two is newer by which witnesses."""
     return f"By {of_newer} {newer.path!r} is newer than {other.path!r}, by {of_other} it is older."
 
 

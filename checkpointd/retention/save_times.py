@@ -1,4 +1,4 @@
-"""Which save times can be believed; pure.
+"""Which save times are credible; pure.
 
 A save time comes from the clock of whatever host wrote the files, or from the copy that made them.
 It is believed if it is later than 1970 and no later than this content was first seen. That time
@@ -30,7 +30,7 @@ _SAME = 3
 
 
 class Sighting(NamedTuple):
-    """What is known of the place of one checkpoint in its series.
+    """What places one checkpoint in its series.
 
     `sequence` counts in the order in which contents were first seen, and is the same for those
     found together; `seen` is when, 0 if unknown. `first_seen` is when the path was first seen.
@@ -74,16 +74,16 @@ def latest_credible(sightings: Iterable[Sighting], now: float) -> dict[int, floa
         sightings: of all that is known, whatever its series.
         now: seconds since the epoch.
     """
-    found: dict[int, float] = {}
+    latest: dict[int, float] = {}
     limit, following, sequence = now, now, None
     for one in sorted(sightings, key=attrgetter("sequence"), reverse=True):
         if one.sequence != sequence:
             limit, sequence = following, one.sequence
         seen = one.seen
-        found[one.id] = seen if 0 < seen < limit else limit
+        latest[one.id] = seen if 0 < seen < limit else limit
         if 0 < seen < following:
             following = seen
-    return found
+    return latest
 
 
 def doubtful_times(series: Iterable[Sighting], credible: dict[int, float]) -> dict[int, str]:

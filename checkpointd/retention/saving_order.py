@@ -87,13 +87,13 @@ class SavingOrders:
 
     def of(self, series: Sequence[Entry]) -> tuple[ListedSeries, ...]:
         """What each state file says of a series, if it lists two or more of it."""
-        found: dict[str, dict[int, int]] = {}
+        by_file: dict[str, dict[int, int]] = {}
         for entry in series if self._by_path else ():
             for order in self._by_path.get(entry.path, ()):
                 place = order.place_of(entry.path, entry.content_saved_at)
                 if place is not None:
-                    found.setdefault(order.path, {})[entry.id] = place
-        return tuple(ListedSeries(p, places) for p, places in found.items() if len(places) > 1)
+                    by_file.setdefault(order.path, {})[entry.id] = place
+        return tuple(ListedSeries(p, places) for p, places in by_file.items() if len(places) > 1)
 
 
 def saved_before(listed: Sequence[ListedSeries]) -> Callable[[int, int], bool]:

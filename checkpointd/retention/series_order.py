@@ -91,16 +91,16 @@ class SeriesOrder:
                 by_time, is_timed = entry, True
             if entry.sequence > last_seen.sequence:
                 last_seen = entry
-        found: dict[int, list[str]] = {first.id: []}
+        witnesses: dict[int, list[str]] = {first.id: []}
         for witness, newest in (
             ("number", by_number if number else None),
             ("save time", by_time if is_timed else None),
             ("the order of being seen", last_seen if last_seen is not first else None),
         ):
             if newest is not None:
-                found.setdefault(newest.id, []).append(witness)
-        everywhere = len(found) == 1
-        return {i: "" if everywhere else ", ".join(names) for i, names in found.items()}
+                witnesses.setdefault(newest.id, []).append(witness)
+        everywhere = len(witnesses) == 1
+        return {i: "" if everywhere else ", ".join(names) for i, names in witnesses.items()}
 
 
 def departed_sighting(
@@ -209,12 +209,14 @@ def _order(
 def _other_runs(
     ordered: Sequence[Entry], runs: Runs, sightings: dict[int, Sighting]
 ) -> tuple[tuple[Entry, ...], ...]:
-    found: dict[int, list[Entry]] = {}
+    runs_by_number: dict[int, list[Entry]] = {}
     for entry in ordered if runs.at_each_fall else ():
-        found.setdefault(runs.at_each_fall.get(entry.id, runs.of[entry.id]), []).append(entry)
-    for run in found.values():
+        runs_by_number.setdefault(runs.at_each_fall.get(entry.id, runs.of[entry.id]), []).append(
+            entry
+        )
+    for run in runs_by_number.values():
         run.sort(key=lambda e: _by_number(sightings[e.id]), reverse=True)
-    return tuple(tuple(found[n]) for n in sorted(found, reverse=True))
+    return tuple(tuple(runs_by_number[n]) for n in sorted(runs_by_number, reverse=True))
 
 
 def _contradiction(
@@ -222,9 +224,9 @@ def _contradiction(
 ) -> str:
     """What a state file says against the order by number, save time and first sight."""
     for one in listed:
-        found = one.contradiction(rank)
-        if found is not None:
-            first, second = (sightings[i].path for i in found)
+        contradiction = one.contradiction(rank)
+        if contradiction is not None:
+            first, second = (sightings[i].path for i in contradiction)
             return (
                 f"By the state file {one.path!r} {first!r} was saved before {second!r}, by number, "
                 "save time and the order in which they were first seen it was saved after it."
@@ -232,8 +234,8 @@ def _contradiction(
     return ""
 
 
-def _by_number(one: Sighting) -> tuple[Number, int, float]:
-    return one.number or (), one.sequence, one.saved_at
+def _by_number(sighting: Sighting) -> tuple[Number, int, float]:
+    return sighting.number or (), sighting.sequence, sighting.saved_at
 
 
 def _only_by_time(series: Sequence[Sighting]) -> dict[int, str]:

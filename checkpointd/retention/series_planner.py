@@ -76,15 +76,15 @@ class PolicyRules:
 
     def obstacles(self, newest_first: Sequence[SavedCheckpoint]) -> tuple[Obstacle, ...]:
         """Why rules that keep cannot be evaluated for a series."""
-        found = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
-        return tuple(obstacle for obstacle in found if obstacle is not None)
+        sentences = (r.obstacle(newest_first) for r in self.keep if isinstance(r, Measuring))
+        return tuple(obstacle for obstacle in sentences if obstacle is not None)
 
     def watch_obstacles(self, entries: Iterable[Entry]) -> tuple[Obstacle, ...]:
         """Why rules that keep cannot be evaluated for any series of a watch."""
         by_tags = [rule for rule in self.keep if isinstance(rule, KeepTags)]
         carried = {entry.tags for entry in entries} if by_tags else set()
-        found = (rule.unmatched(carried) for rule in by_tags)
-        return tuple(obstacle for obstacle in found if obstacle is not None)
+        sentences = (rule.unmatched(carried) for rule in by_tags)
+        return tuple(obstacle for obstacle in sentences if obstacle is not None)
 
 
 class SeriesPlanner:
@@ -243,12 +243,12 @@ class SeriesPlanner:
         return reasons
 
     def _protected(self, entry: Entry, rows: tuple[Protection, ...]) -> list[tuple[str, str]]:
-        found = []
+        reasons = []
         for row in rows:
             reason = row.reason(entry, self._situation)
             if reason:
-                found.append((row.label, reason))
-        return found
+                reasons.append((row.label, reason))
+        return reasons
 
 
 def _nth_last_seen(entries: Sequence[Entry], n: int) -> int:
@@ -267,8 +267,8 @@ def _claims(rules: Sequence[Rule], checkpoints: Sequence[SavedCheckpoint], now: 
 
 def _by_checkpoint(claims: Claims) -> dict[int, list[tuple[str, str]]]:
     """The rules that claim each checkpoint, in their order, each with its reason."""
-    found: dict[int, list[tuple[str, str]]] = {}
+    reasons: dict[int, list[tuple[str, str]]] = {}
     for name, claimed in claims:
         for identity, reason in claimed.items():
-            found.setdefault(identity, []).append((name, reason))
-    return found
+            reasons.setdefault(identity, []).append((name, reason))
+    return reasons

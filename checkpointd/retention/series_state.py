@@ -1,4 +1,4 @@
-"""What holds depend on: all that is known of one series when it is planned. Pure."""
+"""The state of one series when it is planned, which holds depend on. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How what lies below a root is called elsewhere, and how such a name reads below the root."""
+"""Translates other names of paths below a root into paths below the root."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Spellings:
         known = self._mounted.get(path)
         if known is not None:
             return known
-        found = ""
+        below = ""
         if path and self._directories:
             with contextlib.suppress(OSError):
                 status = os.stat(path)
-                found = self._directories.get((status.st_dev, status.st_ino), "")
-            if not found:
+                below = self._directories.get((status.st_dev, status.st_ino), "")
+            if not below:
                 parent, _, last = path.rpartition("/")
                 above = self._of_directory(parent)
-                found = f"{above}/{last}" if above else ""
-        self._mounted[path] = found
-        return found
+                below = f"{above}/{last}" if above else ""
+        self._mounted[path] = below
+        return below

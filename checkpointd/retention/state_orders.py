@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NameSpellings(Protocol):
-    """Knows how else what lies below a root is called."""
+    """Translates other names of paths below a root."""
 
     def of_names(self, paths: Iterable[str]) -> Iterator[str]:
         """Each path, and what else it may be called below the root."""
@@ -45,10 +45,10 @@ def saving_orders_beside(entries: Iterable[Entry]) -> tuple[SavingOrder, ...]:
         for entry in entries
         if entry.checkpoint.format is Format.TF_CHECKPOINT
     )
-    found = []
+    orders = []
     for directory in directories:
         path = f"{directory}/{state_file.NAME}"
         state = read_state_file(path, must_be_one=True)
         if len(state.saved) > 1:
-            found.append(saving_order_of(path, state, Spellings(directory)))
-    return tuple(found)
+            orders.append(saving_order_of(path, state, Spellings(directory)))
+    return tuple(orders)

@@ -92,29 +92,29 @@ def _config(path: str, storage: Storage) -> bytes:
     """The content of a file that may be a config of TensorFlow Serving; empty if it is none."""
     if not serving_config.may_be_one(os.path.basename(path)):
         return b""
-    found = storage.stat(path)
-    return storage.pread(path, 0, found.size) if found.is_file and found.size <= _CONFIG else b""
+    status = storage.stat(path)
+    return storage.pread(path, 0, status.size) if status.is_file and status.size <= _CONFIG else b""
 
 
 def _content(path: str, storage: Storage, *, must_be_one: bool) -> bytes | None:
     """The content of a state file; None if it is clearly none."""
-    found = storage.stat(path)
-    if not found.is_file:
+    status = storage.stat(path)
+    if not status.is_file:
         return None
     head = storage.pread(path, 0, _HEAD)
     begins = state_file.begins_like_one(head)
-    is_other = found.size > _LIMIT or state_file.is_other_data(head)
+    is_other = status.size > _LIMIT or state_file.is_other_data(head)
     if not begins and (is_other or not must_be_one):
         return None
-    if found.size > _LIMIT:
+    if status.size > _LIMIT:
         raise state_file.StateFileError("it is too large")
-    return head if found.size <= len(head) else storage.pread(path, 0, found.size)
+    return head if status.size <= len(head) else storage.pread(path, 0, status.size)
 
 
 def _resolved(named: str, directory: str) -> set[str]:
-    found = {named if is_url(named) else os.path.join(directory, named)}
+    paths = {named if is_url(named) else os.path.join(directory, named)}
     rest = named
     while rest:
-        found.add(os.path.join(directory, rest))
+        paths.add(os.path.join(directory, rest))
         _, _, rest = rest.lstrip("/").partition("/")
-    return found
+    return paths

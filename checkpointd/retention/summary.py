@@ -1,4 +1,4 @@
-"""What a plan comes to, in one line: how many would go, how much, the oldest and the newest."""
+"""The summary of a plan in one line: how many would be removed, their size, oldest and newest."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def leaves(decision: Decision) -> bool:
 
 def leaving(plan: RetentionPlan) -> list[Entry]:
     """What a plan removes now, or once it is old enough; oldest first."""
-    found = [d.entry for d in plan.decisions if leaves(d)]
-    return sorted(found, key=lambda e: (e.saved_at, e.id))
+    entries = [d.entry for d in plan.decisions if leaves(d)]
+    return sorted(entries, key=lambda e: (e.saved_at, e.id))
 
 
 def summarize(plan: RetentionPlan) -> PlanSummary:
-    """What a plan comes to."""
+    """Summarise a plan."""
     entries = leaving(plan)
     first, last = (entries[0], entries[-1]) if entries else (None, None)
     return PlanSummary(

@@ -1,4 +1,4 @@
-"""What a person should know of the trash of a watch before anything is moved there or deleted."""
+"""Holds about the trash of a watch: why nothing can be moved there, or must not be deleted."""
 
 from __future__ import annotations
 

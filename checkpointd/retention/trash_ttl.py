@@ -1,4 +1,4 @@
-"""A `trash_ttl` that was lowered: what was in the trash before stays for as long as it was to.
+"""A lowered `trash_ttl`: what was in the trash before stays for the time that applied then.
 
 It would be deleted for good at once otherwise. A person confirms the new one with `prune --apply`.
 """
@@ -75,14 +75,14 @@ def former_policy(known: KnownTrash, policy: RetentionSettings | None) -> tuple[
     return policy.trash_ttl if is_confirmed else max(policy.trash_ttl, known.ttl), policy.mode
 
 
-def limits_of(ledger: TrashTtlLedger, watch: WatchSettings, found: TrashTtl) -> TrashLimits:
+def limits_of(ledger: TrashTtlLedger, watch: WatchSettings, stored: TrashTtl) -> TrashLimits:
     """What decides how long each item stays."""
     return TrashLimits(
-        found.ttl,
+        stored.ttl,
         ledger.ages(),
         ledger.largest_bytes(watch.name),
-        kept_ttl=found.kept_ttl,
-        kept_until=found.kept_until,
+        kept_ttl=stored.kept_ttl,
+        kept_until=stored.kept_until,
     )
 
 
@@ -92,16 +92,16 @@ def kept_longer(ledger: TrashTtlLedger, watch: WatchSettings, now: float) -> tup
     Raises:
         OSError: the trash cannot be read.
     """
-    found = ttl_of(ledger, watch, now)
-    if not found.kept_ttl or watch.retention.mode == "off":
+    stored = ttl_of(ledger, watch, now)
+    if not stored.kept_ttl or watch.retention.mode == "off":
         return ()
-    limits, place = limits_of(ledger, watch, found), place_of(watch)
+    limits, place = limits_of(ledger, watch, stored), place_of(watch)
     items = [i for i in Trash(place.root, place).items() if limits.is_kept_longer(i)]
     if not items:
         return ()
     message = (
-        f"trash_ttl was lowered from {exact_duration(found.kept_ttl)} to "
-        f"{exact_duration(found.ttl)}: {len(items)} in the trash ({size(bytes_of(items))}) would "
-        f"be deleted for good at once; they stay for the {exact_duration(found.kept_ttl)}."
+        f"trash_ttl was lowered from {exact_duration(stored.kept_ttl)} to "
+        f"{exact_duration(stored.ttl)}: {len(items)} in the trash ({size(bytes_of(items))}) would "
+        f"be deleted for good at once; they stay for the {exact_duration(stored.kept_ttl)}."
     )
     return (Hold(watch.name, "", TRASH_TTL_LOWERED, message, CURE.format(watch.name)),)

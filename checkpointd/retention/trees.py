@@ -58,20 +58,20 @@ def opened(path: str, dir_fd: int | None = None) -> Iterator[int]:
         os.close(file)
 
 
-def compare(member: Member, found: os.stat_result, sameness: Sameness) -> None:
+def compare(member: Member, status: os.stat_result, sameness: Sameness) -> None:
     """Check that a file still is the member that was verified.
 
     Raises:
         NotUnchangedError: it is not.
     """
     shown = repr(member.name) if member.name else "it"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise NotUnchangedError(f"{shown} is not a regular file")
-    if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
+    if (status.st_size, status.st_mtime_ns) != (member.size, member.mtime_ns):
         raise NotUnchangedError(f"{shown} was written again since it was verified")
-    if sameness >= Sameness.RENAMED and found.st_ino != member.inode:
+    if sameness >= Sameness.RENAMED and status.st_ino != member.inode:
         raise NotUnchangedError(f"{shown} was replaced since it was verified")
-    if sameness >= Sameness.TOUCHED and found.st_ctime_ns != member.ctime_ns:
+    if sameness >= Sameness.TOUCHED and status.st_ctime_ns != member.ctime_ns:
         raise NotUnchangedError(f"{shown} was touched since it was verified")
 
 
@@ -155,16 +155,16 @@ def _files_below(
                     entries = list(listed)
                 for entry in entries:
                     name = f"{below}/{entry.name}"
-                    found = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
-                    is_directory = stat.S_ISDIR(found.st_mode)
-                    if found.st_dev != device and (
+                    status = os.stat(entry.name, dir_fd=file, follow_symlinks=False)
+                    is_directory = stat.S_ISDIR(status.st_mode)
+                    if status.st_dev != device and (
                         is_directory or not _is_of_one_mount(entry.name, file)
                     ):
                         raise NotUnchangedError(f"something is mounted on {name!r}")
                     if not every and is_left_out(entry.name, directory, is_directory=is_directory):
                         continue
                     if not is_directory:
-                        yield name, found
+                        yield name, status
                     else:
                         left.append((name, os.open(entry.name, DIRECTORY, dir_fd=file)))
             finally:

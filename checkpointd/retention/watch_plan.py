@@ -90,8 +90,8 @@ def plan_watch(
         by_person: whether a person has the plan carried out, whole runs included (`keep_runs`).
     """
     references = (index or reference_index(watch)).sweep()
-    found = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
-    entries = found.marked(ledger.entries(watch.name))
+    view = RootView(root) if root else view_root(watch.name, place_of(watch), ledger)
+    entries = view.marked(ledger.entries(watch.name))
     changed, touched = set[str](), set[str]()
     for e in entries:
         if e.state is State.VALID:
@@ -99,7 +99,7 @@ def plan_watch(
             if same is not Sameness.TOUCHED:
                 (changed if same is None else touched).add(e.path)
     shared = (e.path for e in entries if is_shared(e.path, e.checkpoint, e.generation))
-    seen = WhereTheyAre(frozenset(changed), frozenset(touched), frozenset(shared))
+    seen = DiskDifferences(frozenset(changed), frozenset(touched), frozenset(shared))
     planned = partial(
         plan_entries,
         ledger,
@@ -108,7 +108,7 @@ def plan_watch(
         entries,
         references,
         seen,
-        found.doubts,
+        view.doubts,
         problem=problem,
         evaluation=evaluation,
         by_person=by_person,
@@ -123,8 +123,8 @@ def plan_watch(
 
 
 @dataclass(frozen=True)
-class WhereTheyAre:
-    """How checkpoints are found where they should be, by path; see `plan`."""
+class DiskDifferences:
+    """Paths of checkpoints whose files are not as they were verified; see `plan`."""
 
     changed: frozenset[str] = frozenset()
     touched: frozenset[str] = frozenset()
@@ -137,7 +137,7 @@ def plan_entries(
     now: float,
     entries: Iterable[Entry],
     references: References,
-    seen: WhereTheyAre,
+    differences: DiskDifferences,
     doubts: RootDoubts,
     *,
     problem: str = "",
@@ -153,9 +153,9 @@ def plan_entries(
         watch.retention,
         now,
         references,
-        changed=seen.changed,
-        touched=seen.touched,
-        shared=seen.shared,
+        changed=differences.changed,
+        touched=differences.touched,
+        shared=differences.shared,
         in_use=in_use,
         without_copy=without_copy(ledger, watch, entries),
         listing=" ".join([problem, *references.errors]).strip(),

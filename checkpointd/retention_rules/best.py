@@ -88,7 +88,9 @@ class KeepBest:
         """Why the rule cannot be evaluated."""
         return self._obstacle(newest_first, self._values(newest_first))
 
-    def _obstacle(self, newest_first: Sequence[SavedCheckpoint], found: _Values) -> Obstacle | None:
+    def _obstacle(
+        self, newest_first: Sequence[SavedCheckpoint], values: _Values
+    ) -> Obstacle | None:
         if not newest_first:
             return None
         meant = verify_settings.better(self.metric)
@@ -98,15 +100,15 @@ class KeepBest:
                 f"better the {'smaller' if meant == verify_settings.MIN else 'larger'} it is"
             )
             return Obstacle("metric_direction", text)
-        if len(found.missing) == len(newest_first):
+        if len(values.missing) == len(newest_first):
             known = list(dict.fromkeys(name for c in newest_first for name in sorted(c.metrics)))
             has = f" (they have {', '.join(known[:_NAMED])})" if known else ""
             text = f"no valid checkpoint has the metric {self.metric}{has}"
             return Obstacle("metric_missing", text)
-        if not found.any_finite:
+        if not values.any_finite:
             text = f"no valid checkpoint has a finite value of {self.metric}"
             return Obstacle("metric_not_finite", text)
-        constant = next(filter(self._is_constant, found.comparable), None)
+        constant = next(filter(self._is_constant, values.comparable), None)
         if constant is None:
             return None
         value = constant[0].metrics[self.metric]

@@ -141,11 +141,11 @@ def number_unclear(series: SeriesNames) -> Doubt | None:
     if not series.numbers.guessed or _is_certain(series):
         return None
     at = series.counters[0]
-    found = _distinct(series, at)
-    if len(found) < 2:  # noqa: PLR2004 - one number has nothing to differ from
+    numbers = _distinct(series, at)
+    if len(numbers) < 2:  # noqa: PLR2004 - one number has nothing to differ from
         return None
     return Doubt(
-        f"The numbers {_listed(found)} in {series.label!r} may count the epochs of one model, or "
+        f"The numbers {_listed(numbers)} in {series.label!r} may count the epochs of one model, or "
         "each may be another model.",
         series.cure(at, "model"),
     )
@@ -158,11 +158,11 @@ def steps_unclear(series: SeriesNames) -> Doubt | None:
     if series.numbers.words[0] in CERTAIN_WORDS:
         return None
     at = series.counters[0]
-    found = _distinct(series, at)
-    if len(found) < 2 or any(not t.isdigit() or int(t) >= _FEW_STEPS for t in found):  # noqa: PLR2004
+    steps = _distinct(series, at)
+    if len(steps) < 2 or any(not t.isdigit() or int(t) >= _FEW_STEPS for t in steps):  # noqa: PLR2004
         return None
     return Doubt(
-        f"The steps {_listed(found)} in {series.label!r} are so few that each may be another "
+        f"The steps {_listed(steps)} in {series.label!r} are so few that each may be another "
         "model: of a forecast's step or of a stage, not the same model after more training.",
         series.cure(at, "model"),
     )
@@ -245,8 +245,8 @@ def _distinct(series: SeriesNames, at: int) -> list[str]:
     return list(dict.fromkeys(texts[at] for texts in series.texts))
 
 
-def _listed(found: Sequence[str]) -> str:
-    ordered = sorted(found, key=lambda text: (len(text), text))
+def _listed(values: Sequence[str]) -> str:
+    ordered = sorted(values, key=lambda text: (len(text), text))
     shown = ordered[:_EXAMPLES]
     if len(ordered) > len(shown):
         return ", ".join(shown) + ", …"

@@ -139,9 +139,9 @@ def _of_last(stem: str, *, is_numbered: bool) -> Numbers:
     Of several times the last is when it was saved, the others are those of runs and data. With
     `is_numbered` a mere number is a version.
     """
-    found = of_name(stem)
-    if found.spans:
-        return found
+    parsed = of_name(stem)
+    if parsed.spans:
+        return parsed
     times = [match for match in _STAMP.finditer(stem) if _is_a_time(match)]
     if is_numbered and _DIGITS.match(stem):
         span = (0, len(stem))
@@ -152,8 +152,8 @@ def _of_last(stem: str, *, is_numbered: bool) -> Numbers:
     elif match := _UNIX.search(stem):
         span = match.span()
     else:
-        return found
-    return replace(found, spans=(span,))
+        return parsed
+    return replace(parsed, spans=(span,))
 
 
 def _is_a_time(match: re.Match[str]) -> bool:

@@ -173,15 +173,15 @@ def of_directory(name: str) -> Numbers:
 
     Its name may consist of words for what is counted and of values of metrics, and nothing else.
     """
-    found = of_name(name)
+    parsed = of_name(name)
     rest, at = "", 0
-    for a, b in sorted((*found.spans, *found.metric_spans)):
+    for a, b in sorted((*parsed.spans, *parsed.metric_spans)):
         rest += name[at:a]
         at = b
     rest += name[at:]
-    counted = found.step is not None and found.spans
+    counted = parsed.step is not None and parsed.spans
     staged = _STAGE.search(name)  # step_1, step_2 may be the stages of a pipeline
-    return found if counted and not staged and _BARE.fullmatch(rest) else Numbers()
+    return parsed if counted and not staged and _BARE.fullmatch(rest) else Numbers()
 
 
 _STAGE = re.compile(rf"(?i)\A(?:step|iteration|iter)[-_=.]?[0-9]{{1,2}}{_NOT_BEFORE}")
@@ -238,8 +238,8 @@ def _is_epoch(match: re.Match[str]) -> bool:
 
 
 def _word_before(match: re.Match[str]) -> str:
-    found = _LAST_WORD.search(match.string[: match.start()])
-    return found["word"].lower() if found else ""
+    word = _LAST_WORD.search(match.string[: match.start()])
+    return word["word"].lower() if word else ""
 
 
 def _word(match: re.Match[str]) -> str:

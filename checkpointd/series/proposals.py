@@ -43,11 +43,11 @@ def template_for(label: str, fields: Sequence[str], names: Sequence[str]) -> str
 
 def metric_fields(names: Sequence[str]) -> list[str]:
     """Return a field for the value of each metric: its name, or `metric` for what has none."""
-    found: list[str] = []
+    fields: list[str] = []
     for name in names:
         field = name if name.isidentifier() and is_metric(name) else "metric"
-        found.append(_unused(field, found))
-    return found
+        fields.append(_unused(field, fields))
+    return fields
 
 
 def quoted(template: str) -> str:

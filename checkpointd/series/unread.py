@@ -63,12 +63,12 @@ def unread_numbers(labels: Iterable[str], templates: Sequence[str] = ()) -> list
         texts = tuple(_NUMBER.split(name))
         if len(texts) > _MIN_VALUES:
             groups[directory + slash, texts].append(name)
-    found: dict[str, Unread] = {}
+    by_label: dict[str, Unread] = {}
     for (directory, _), names in sorted(groups.items()):
         one = _unread(directory, names, templates) if len(names) >= _MIN_NAMES else None
         if one is not None:
-            found.setdefault(one.label.rpartition("/")[2], one)
-    return list(found.values())
+            by_label.setdefault(one.label.rpartition("/")[2], one)
+    return list(by_label.values())
 
 
 def _unread(directory: str, names: Sequence[str], templates: Sequence[str]) -> Unread | None:

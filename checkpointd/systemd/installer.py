@@ -166,7 +166,7 @@ def _is_shared(disk: Disk, place: Layout, path: str) -> bool:
 
 def _others(disk: Disk, place: Layout) -> tuple[bool, bool]:
     """Whether other instances are installed, and whether the host's own service is."""
-    found = glob.glob(f"{disk.root}/etc/tmpfiles.d/checkpointd-*.conf")
-    instances = any(os.path.basename(path) != f"checkpointd-{place.user}.conf" for path in found)
+    paths = glob.glob(f"{disk.root}/etc/tmpfiles.d/checkpointd-*.conf")
+    instances = any(os.path.basename(path) != f"checkpointd-{place.user}.conf" for path in paths)
     host = disk.exists(f"{layout.HOST.unit_dir}/checkpointd.service")
     return instances, host and place != layout.HOST

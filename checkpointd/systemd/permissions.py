@@ -46,7 +46,7 @@ def identity(name: str) -> Identity:
     return Identity(name, user.pw_uid, frozenset(os.getgrouplist(name, user.pw_gid)))
 
 
-def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
+def obstacle(path: str, user: Identity, access: int = READ) -> str:
     """Return why a user cannot use a path, as a clause; empty if nothing is in the way.
 
     What is missing, or has an access control list, is not judged.
@@ -54,45 +54,45 @@ def obstacle(path: str, user: Identity, wanted: int = READ) -> str:
     Args:
         path: absolute; symlinks are followed.
         user: who has to.
-        wanted: `READ` or `CHANGE`, of the path itself; its directories must let the user in.
+        access: `READ` or `CHANGE`, of the path itself; its directories must let the user in.
     """
     real = os.path.realpath(path)
     for part in _downwards(real):
         try:
-            found = os.stat(part)
+            status = os.stat(part)
             if _ACL in os.listxattr(part):
                 continue
         except OSError:
             return ""
-        bits = wanted if part == real else stat.S_IXOTH
-        if user.uid != 0 and not _allowed(found, user, bits):
+        bits = access if part == real else stat.S_IXOTH
+        if user.uid != 0 and not _allowed(status, user, bits):
             verb = "use" if part == real else "enter"
-            owner = user_name(found.st_uid)
-            return f"cannot {verb} {part} (mode {stat.S_IMODE(found.st_mode):04o}, of {owner})"
-    if wanted == CHANGE and is_sticky_for(found, user.uid):
+            owner = user_name(status.st_uid)
+            return f"cannot {verb} {part} (mode {stat.S_IMODE(status.st_mode):04o}, of {owner})"
+    if access == CHANGE and is_sticky_for(status, user.uid):
         return f"cannot move what others own in {real}, which has the sticky bit (`chmod -t` it)"
     return ""
 
 
-def group_needed(path: str, user: Identity, wanted: int = READ) -> str:
+def group_needed(path: str, user: Identity, access: int = READ) -> str:
     """Return the group in which a user could use a directory, if that is what it lacks."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return ""
-    through_group = found.st_mode & wanted << 3 == wanted << 3
-    if _allowed(found, user, wanted) or not through_group or not found.st_gid:
+    through_group = status.st_mode & access << 3 == access << 3
+    if _allowed(status, user, access) or not through_group or not status.st_gid:
         return ""
-    return group_name(found.st_gid)
+    return group_name(status.st_gid)
 
 
-def _allowed(found: os.stat_result, user: Identity, bits: int) -> bool:
+def _allowed(status: os.stat_result, user: Identity, bits: int) -> bool:
     shift = 0
-    if found.st_uid == user.uid:
+    if status.st_uid == user.uid:
         shift = 6
-    elif found.st_gid in user.gids:
+    elif status.st_gid in user.gids:
         shift = 3
-    return found.st_mode & bits << shift == bits << shift
+    return status.st_mode & bits << shift == bits << shift
 
 
 def _downwards(path: str) -> Iterator[str]:

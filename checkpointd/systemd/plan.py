@@ -98,7 +98,7 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
         packaged: whether the units belong to a distribution's package and stay as they are.
     """
     base = f"{layout.unit_dir}/{layout.unit}"
-    found = []
+    names = []
     if not layout.is_own:
         text = render.directories(
             named.roots,
@@ -108,13 +108,13 @@ def drop_ins(layout: Layout, named: Named, *, packaged: bool = False) -> list[Fi
             scheduler=named.scheduler,
             has_buckets=named.has_buckets,
         )
-        found.append(File(f"{base}.service.d/directories.conf", text))
+        names.append(File(f"{base}.service.d/directories.conf", text))
     is_instance = layout.template != layout.unit
     if is_instance or (packaged and (named.state_dir, named.listen) != (STATE_DIR, LISTEN)):
         control = "" if is_instance else named.state_dir
         text = render.listen_drop_in(named.listen, control)
-        found.append(File(f"{base}.socket.d/listen.conf", text))
-    return found
+        names.append(File(f"{base}.socket.d/listen.conf", text))
+    return names
 
 
 def accounts(layout: Layout, group: str, *, packaged: bool = False) -> list[File]:

@@ -156,10 +156,10 @@ def place_for(user: str | None, *, is_root: bool) -> Layout:
     if user == layout.HOST.user:
         return layout.HOST
     try:
-        found = pwd.getpwnam(user)
+        account = pwd.getpwnam(user)
     except KeyError:
         raise InstallError(f"There is no user {user}.") from None
-    if found.pw_uid == 0:
+    if account.pw_uid == 0:
         raise InstallError("The service does not run as root: name the user of the training job.")
     return layout.for_user(user)
 
@@ -174,13 +174,13 @@ def first_group(user: str) -> str:
 
 def _writable(config: Config) -> Sequence[str]:
     """Return the directories that the service changes: where it prunes, and where it publishes."""
-    found: list[Path | None] = []
+    paths: list[Path | None] = []
     for watch in config.watch:
         if _prunes(watch):
-            found += _renamed_within(watch)
-        found += [watch.verdict_directory, watch.link_directory]
+            paths += _renamed_within(watch)
+        paths += [watch.verdict_directory, watch.link_directory]
     state = config.state_dir
-    kept = [path for path in found if path is not None and not path.is_relative_to(state)]
+    kept = [path for path in paths if path is not None and not path.is_relative_to(state)]
     return list(dict.fromkeys(str(path) for path in kept))
 
 

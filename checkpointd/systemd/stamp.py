@@ -25,8 +25,8 @@ def body(text: str) -> str:
 
 def is_untouched(text: str) -> bool:
     """Whether a text is as it was written."""
-    found = _MARK.match(text)
-    return found is not None and found[1] == _digest(text[found.end() :])
+    match = _MARK.match(text)
+    return match is not None and match[1] == _digest(text[match.end() :])
 
 
 def _digest(text: str) -> str:

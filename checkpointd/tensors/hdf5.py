@@ -311,30 +311,30 @@ def read(
     return tuple(t.result() for t in tallies), MembersRead((digest,), tuple(problems))
 
 
-def pieces_of(found: Layout, base: int) -> tuple[list[Tally], list[ByteRange]]:
+def pieces_of(layout: Layout, base: int) -> tuple[list[Tally], list[ByteRange]]:
     """Make a tally for every dataset, and a piece for those that lie in one piece.
 
     Args:
-        found: the layout.
+        layout: the layout.
         base: where the HDF5 file begins in the file that is streamed.
 
     Raises:
         FormatError: two datasets claim the same bytes.
     """
-    tallies = [Tally(d.spec) for d in found.datasets]
+    tallies = [Tally(d.spec) for d in layout.datasets]
     pieces = [
         ByteRange(base + d.offset, d.spec.size_bytes, tally)
-        for d, tally in zip(found.datasets, tallies)
+        for d, tally in zip(layout.datasets, tallies)
         if d.offset is not None
     ]
     return tallies, arranged(pieces)
 
 
-def read_rest(handle: Any, found: Layout, tallies: list[Tally]) -> list[Problem]:
+def read_rest(handle: Any, layout: Layout, tallies: list[Tally]) -> list[Problem]:
     """Read what does not lie in one piece, through h5py."""
     problems = [
         read_slices(handle, dataset, tally)
-        for dataset, tally in zip(found.datasets, tallies)
+        for dataset, tally in zip(layout.datasets, tallies)
         if dataset.offset is None
     ]
     return [p for p in problems if p is not None]

@@ -140,13 +140,13 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, float)) else _OMITTED
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, arrays.Ragged) or isinstance(other, arrays.Ragged):
-        return one.shape == other.shape and _same(one.values, other.values)
-    if one.dtype.kind not in "fcV":
-        return bool(np.array_equal(one, other))
-    wide = np.complex128 if one.dtype.kind == "c" else np.float64
-    a, b = one.astype(wide), other.astype(wide)
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, arrays.Ragged) or isinstance(after, arrays.Ragged):
+        return before.shape == after.shape and _same(before.values, after.values)
+    if before.dtype.kind not in "fcV":
+        return bool(np.array_equal(before, after))
+    wide = np.complex128 if before.dtype.kind == "c" else np.float64
+    a, b = before.astype(wide), after.astype(wide)
     return a.shape == b.shape and np.allclose(a, b, rtol=_SAME, atol=_SAME, equal_nan=True)
 
 

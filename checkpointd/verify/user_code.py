@@ -83,13 +83,13 @@ def build(settings: VerifySettings) -> Any:
         ) from error
 
 
-def call(function: Any, argument: Any, what: str) -> Any:
+def call(function: Any, argument: Any, name: str) -> Any:
     """Call a user's function with one argument, and turn whatever it raises into a `UserCodeError`.
 
     Args:
         function: what to call.
         argument: what to give it.
-        what: its name in the message.
+        name: its name in the message.
 
     Raises:
         UserCodeError: it raised anything, or tried to end the process.
@@ -100,7 +100,7 @@ def call(function: Any, argument: Any, what: str) -> Any:
     except (MemoryError, UserCodeError):
         raise
     except BaseException as error:  # sys.exit() too ends the user's function and no more
-        raise UserCodeError(f"{what} failed with {_describe(error)}{_line(error)}.") from error
+        raise UserCodeError(f"{name} failed with {_describe(error)}{_line(error)}.") from error
 
 
 def _line(error: BaseException) -> str:
@@ -134,7 +134,7 @@ def resolve(target: str, where: str) -> Any:
     for part in path.split("."):
         if not hasattr(found, part):
             raise UserCodeError(
-                f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: mend the name."
+                f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: correct the name."
             )
         found = getattr(found, part)
     return found

@@ -65,10 +65,10 @@ def version(machine: Machine) -> int:
     Raises:
         LandlockError: it has none, or does not allow it.
     """
-    found = system_call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
-    if found < 1:
+    abi = system_call(machine, "landlock_create_ruleset", None, ctypes.c_size_t(0), _VERSION)
+    if abi < 1:
         raise LandlockError(_why(ctypes.get_errno()))
-    return found
+    return abi
 
 
 def restrict(machine: Machine, abi: int, rules: Iterable[tuple[str, int]]) -> None:

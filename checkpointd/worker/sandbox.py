@@ -104,14 +104,14 @@ def self_test(sentinel: str) -> tuple[str, ...]:
     return tuple(clause for clause in clauses if clause)
 
 
-def _result(what: str, attempt: Callable[[], None]) -> str:
+def _result(test: str, attempt: Callable[[], None]) -> str:
     try:
         attempt()
     except PermissionError:
         return ""
     except OSError as error:
-        return f"the self-test could not find out whether {what} ({error})"
-    return f"the self-test failed: {what}"
+        return f"the self-test could not find out whether {test} ({error})"
+    return f"the self-test failed: {test}"
 
 
 def _attempts(sentinel: str) -> list[tuple[str, Callable[[], None]]]:

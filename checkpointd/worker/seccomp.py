@@ -148,7 +148,7 @@ def _refused(calls: str) -> tuple[CallRule, ...]:
 def build_filter(machine: Machine, rules: Iterable[CallRule]) -> tuple[Instruction, ...]:
     """Return the BPF program: calls without a rule are allowed, those of newer kernels are not."""
     refuse = _return(_ERRNO | errno.EPERM)
-    found: list[Instruction] = [
+    program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, machine.audit),
         refuse,  # the calls of another architecture, such as int 0x80
@@ -162,8 +162,8 @@ def build_filter(machine: Machine, rules: Iterable[CallRule]) -> tuple[Instructi
         number = machine.calls.get(rule.call)
         if number is not None:
             block = _block(rule)
-            found += [(_EQUAL, 0, len(block), number), *block]
-    return (*found, _return(ALLOW))
+            program += [(_EQUAL, 0, len(block), number), *block]
+    return (*program, _return(ALLOW))
 
 
 def _block(rule: CallRule) -> list[Instruction]:

@@ -163,8 +163,8 @@ def test_pruning_goes_through_the_daemon_and_back(running: Daemon, made: Path) -
     shutil.copy(made / "only.weights.h5", newest)
     running.verdict(newest)
     oldest = running.runs / "m_epoch_1.weights.h5"
-    told = running.cli("prune")
-    assert "1 to remove" in told.stdout, told.stderr
+    pruned = running.cli("prune")
+    assert "1 to remove" in pruned.stdout, pruned.stderr
     assert oldest.exists()
     running.config.write_text(config + policy.format(8))
     shown = running.cli("prune", "runs")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.helpers.cli import checkpointd, environment
+from tests.helpers.cli import checkpointd, train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,13 +40,7 @@ trained("mse").save(f"{directory}/without.h5")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The reports on one checkpoint of each kind, by name."""
     directory: Path = tmp_path_factory.mktemp("resume")
-    subprocess.run(
-        [sys.executable, "-c", _TRAIN, str(directory)],
-        env={**environment(directory), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    train(_TRAIN, directory)
     done = checkpointd("verify", "--json", ".", home=directory)
     assert done.returncode == 0, done.stdout + done.stderr
     reports = [json.loads(line) for line in done.stdout.splitlines()]

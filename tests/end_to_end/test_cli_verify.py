@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.cli import checkpointd, environment
+from tests.helpers.cli import checkpointd, environment, train
 
 _TRAIN = """
 import sys, numpy as np, keras
@@ -35,13 +35,7 @@ model.save(f"{directory}/nan_epoch_07.keras")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of real checkpoints, good and spoiled."""
     directory = tmp_path_factory.mktemp("runs")
-    subprocess.run(
-        [sys.executable, "-c", _TRAIN, str(directory)],
-        env={**environment(directory), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    train(_TRAIN, directory)
     good = (directory / "good.keras").read_bytes()
     (directory / "torn.keras").write_bytes(good[: len(good) // 2])
     (directory / "notes.txt").write_text("no checkpoint")

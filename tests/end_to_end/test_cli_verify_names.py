@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.cli import checkpointd, environment
+from tests.helpers.cli import checkpointd, train
 
 _MAKE = """
 import os, shutil, sys, zipfile, numpy as np, keras, tensorflow as tf, tf_keras
@@ -63,13 +61,7 @@ with tf.Graph().as_default(), v1.Session() as session:
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The result of `verify` for everything below one directory, by the path in it."""
     directory = tmp_path_factory.mktemp("names")
-    subprocess.run(
-        [sys.executable, "-c", _MAKE, str(directory)],
-        env={**environment(directory), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    train(_MAKE, directory)
     done = checkpointd("verify", "--json", ".", home=directory)
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -203,7 +203,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(daemon: Daemon) -> None:
 
 
 def test_a_wrong_config_names_every_error_and_exits_78(daemon: Daemon) -> None:
-    """Systemd must not restart what only a person can mend."""
+    """Systemd must not restart what only a person can fix."""
     daemon.config.write_text('[worker]\nconcurrency = 0\n[web]\nlistn = "x"\n')
     result = daemon.cli("run")
     assert result.returncode == 78

@@ -122,7 +122,7 @@ def test_hooks_are_run_until_they_succeed_whatever_happens_to_the_daemon(
 def test_a_changed_setting_has_the_inconclusive_verified_again(
     daemon: Daemon, tmp_path: Path
 ) -> None:
-    """A forgotten custom layer: named in the verdict, mended in the config, then valid."""
+    """A forgotten custom layer: named in the verdict, added to the config, then valid."""
     source = daemon.home / "src"
     source.mkdir()
     (source / "mylayers.py").write_text(

@@ -114,8 +114,8 @@ def test_a_disk_that_hangs_under_a_verification_holds_up_nobody_else(
     entry = daemon.verdict(remote.mount / "only.weights.h5")
     assert (entry["verdict"], "loads" in entry["shown"]) == ("valid", True)
     eventually("the daemon to be ready", lambda: ready(daemon))
-    said = [e["event"] for e in daemon.events() if e.get("watch") == "sick"]
-    assert said.index("disk does not answer") < said.index("disk answers again")
+    events = [e["event"] for e in daemon.events() if e.get("watch") == "sick"]
+    assert events.index("disk does not answer") < events.index("disk answers again")
     assert daemon.stop() == 0
 
 

@@ -97,13 +97,13 @@ def test_a_key_that_cannot_be_used_is_reported_with_its_line(daemon: Daemon) -> 
     config(daemon, '[web.tls]\ncert_file = "web.crt"\nkey_file = "web.key"\n')
     assert daemon.cli("config", "check").returncode == 0
     other.key.replace(web.key)
-    told = f"{web.key} is not the key of the certificate in {web.cert}"
+    problem = f"{web.key} is not the key of the certificate in {web.cert}"
     done = daemon.cli("config", "check")
     assert done.returncode == 78
-    assert f"line 10: web.tls.key_file: {told}" in done.stderr
+    assert f"line 10: web.tls.key_file: {problem}" in done.stderr
     started = daemon.cli("run")
     assert started.returncode == 69
-    assert told in started.stderr
+    assert problem in started.stderr
 
 
 def test_a_state_directory_that_everybody_may_write_to_is_refused(daemon: Daemon) -> None:

@@ -193,9 +193,9 @@ def shown(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dic
             put = {s: _put(daemon, home, s, number) for s in _ROUNDS if number < len(_ROUNDS[s])}
             for path in put.values():
                 daemon.verdict(path)
-                told = daemon.cli("show", "--json", str(path))
-                assert told.returncode == 0, told.stderr
-                found[str(path.relative_to(daemon.runs))] = json.loads(told.stdout)
+                shown = daemon.cli("show", "--json", str(path))
+                assert shown.returncode == 0, shown.stderr
+                found[str(path.relative_to(daemon.runs))] = json.loads(shown.stdout)
         daemon.stop()
     return found
 
@@ -281,10 +281,10 @@ def test_what_may_not_be_read_is_reported_as_unreadable(
 
 def test_the_tables_hold_every_reason_of_the_closed_list() -> None:
     """A new reason needs an example here; a word that can end every check needs one for all."""
-    told = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
-    assert told <= set(REASONS)
+    covered = {*ONE_SHOT, *DAEMON, *LOCKED, *ELSEWHERE}
+    assert covered <= set(REASONS)
     own = {reason for reason in REASONS if reason.partition(".")[2] not in GENERAL}
-    assert {reason for reason in told if reason in own} == own
-    assert {reason.partition(".")[2] for reason in told - own} == set(GENERAL)
+    assert {reason for reason in covered if reason in own} == own
+    assert {reason.partition(".")[2] for reason in covered - own} == set(GENERAL)
     for reason, file in ELSEWHERE.items():
         assert f'"{reason}"' in (ROOT / "tests" / file).read_text()

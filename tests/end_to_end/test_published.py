@@ -38,10 +38,10 @@ def test_consumers_read_verdicts_and_links_without_the_daemon(daemon: Daemon, ma
         file = verdicts / "golden.h5.json"
         return json.loads(file.read_bytes()) if file.exists() else {}
 
-    told = eventually("a verdict file", verdict)
-    assert (told["verdict"], told["step"]) == ("valid", 3)
-    assert {"intact", "loads", "runs", "predicts"} <= set(told["shown"])
-    (member,) = told["generation"]["members"]
+    document = eventually("a verdict file", verdict)
+    assert (document["verdict"], document["step"]) == ("valid", 3)
+    assert {"intact", "loads", "runs", "predicts"} <= set(document["shown"])
+    (member,) = document["generation"]["members"]
     status = path.stat()
     assert (member["size"], member["mtime_ns"]) == (status.st_size, status.st_mtime_ns)
     link = latest / "golden.h5" / "latest-valid.h5"

@@ -6,14 +6,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.helpers.cli import checkpointd, environment
+from tests.helpers.cli import checkpointd, train
 from tests.helpers.daemon import CONFIG, daemon_in, eventually
 from tests.helpers.manual import block
 
@@ -47,13 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "runs" / "resnet").mkdir(parents=True)
     (home / "src" / "mychecks.py").write_text(block("python", "def calibrated"))
     (home / "config.toml").write_text(block("toml", "mychecks:calibrated"))
-    subprocess.run(
-        [sys.executable, "-c", _TRAIN, str(home)],
-        env={**environment(home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    train(_TRAIN, home)
     for name in ("good", "sure"):
         shutil.copy(home / f"{name}_epoch_01.keras", home / "runs" / "resnet")
     return home

@@ -49,6 +49,20 @@ def checkpointd(
     )
 
 
+def train(script: str, home: Path) -> None:
+    """Run a script that trains and saves, in a home that is its directory and its argument."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(home)],
+        capture_output=True,
+        text=True,
+        env=environment(home, TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
+        cwd=home,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 _SHOWN = {Verdict.VALID: ("intact", "loads"), Verdict.INVALID: ()}
 
 

@@ -125,8 +125,8 @@ def tried(made: Attacks) -> dict[str, str]:
     """What each does to whoever loads it, by name; empty where it does no harm any more."""
     home = str(made.home)
     halves = [run("tests.helpers.attacks.oracle", home, str(part), "2") for part in range(2)]
-    told = "".join(half.communicate()[0] for half in halves)
-    did = dict(json.loads(line) for line in told.splitlines())
+    output = "".join(half.communicate()[0] for half in halves)
+    did = dict(json.loads(line) for line in output.splitlines())
     effects = made.effects()
     made.forget()
     seen = {}
@@ -192,7 +192,7 @@ async def wait_for_spare(dispatcher: LocalDispatcher, settings: VerifySettings) 
         await asyncio.wait({making}, timeout=20)
 
 
-def said(answer: Answer | None) -> str:
+def summary(answer: Answer | None) -> str:
     """What it came to, in words."""
     if answer is None:
         return "no checkpoint"
@@ -206,7 +206,7 @@ def test_no_attack_is_valid_and_none_has_an_effect(
 ) -> None:
     """By its own reason each; nothing written, nobody asked, no foreign byte in a report."""
     answers = verify(attacks.rows, attacks, tmp_path)
-    caught = [said(answer) for answer in answers]
+    caught = [summary(answer) for answer in answers]
     effects = attacks.effects()
     attacks.forget()
     lines = [
@@ -224,8 +224,8 @@ def test_no_attack_is_valid_and_none_has_an_effect(
         if what.startswith("valid") != (row["name"] in WARNED)
         or what.partition(" ")[2] not in row["reasons"]
     ]
-    told = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
-    assert CANARY[:25].decode() not in told
+    output = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
+    assert CANARY[:25].decode() not in output
     assert not wrong
 
 
@@ -264,7 +264,7 @@ def test_without_the_check_the_sandbox_alone_holds(
     )
     effects = attacks.effects()
     attacks.forget()
-    lines = [f"{r['name']:<32}{said(a)}" for r, a in zip(rows, answers, strict=True)]
+    lines = [f"{r['name']:<32}{summary(a)}" for r, a in zip(rows, answers, strict=True)]
     show("\n".join(["Without the check `safety`, and with allow_code", *lines]))
     assert not effects
     read = {name for name, what in attacks.seen.items() if what == "reads a file"}
@@ -272,9 +272,9 @@ def test_without_the_check_the_sandbox_alone_holds(
         not [  # what the sandbox refused was not shown to run
             row["name"]
             for row, answer in zip(rows, answers, strict=True)
-            if row["name"] in read and said(answer).startswith("valid")
-            if not said(answer).endswith("inference.not_run")
+            if row["name"] in read and summary(answer).startswith("valid")
+            if not summary(answer).endswith("inference.not_run")
         ]
     )
-    told = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
-    assert CANARY[:25].decode() not in told
+    output = json.dumps([to_json(a.report) for a in answers if a is not None and a.report])
+    assert CANARY[:25].decode() not in output

@@ -210,17 +210,17 @@ def table(corpus: list[Spoiled], answers: list[Answer | None], passed: dict[int,
     """The corpus by format and kind: how many, what was said, and what got through."""
     rows: dict[tuple[str, str], Counter[str]] = {}
     for number, (spoiled, answer) in enumerate(zip(corpus, answers, strict=True)):
-        said = rows.setdefault((spoiled.format, spoiled.kind), Counter())
+        outcomes = rows.setdefault((spoiled.format, spoiled.kind), Counter())
         if answer is None or answer.report is None:
-            said[str(answer.end) if answer else "no checkpoint"] += 1
+            outcomes[str(answer.end) if answer else "no checkpoint"] += 1
         elif number in passed:
-            said[f"valid: {passed[number]}"] += 1
+            outcomes[f"valid: {passed[number]}"] += 1
         else:
-            said[answer.report.reason or str(answer.report.verdict)] += 1
+            outcomes[answer.report.reason or str(answer.report.verdict)] += 1
     lines = []
-    for (form, kind), said in sorted(rows.items()):
-        words = ", ".join(f"{reason} {count}" for reason, count in said.most_common())
-        lines.append(f"{form:<14}{kind:<26}{said.total():>4}  {words}")
+    for (form, kind), outcomes in sorted(rows.items()):
+        words = ", ".join(f"{reason} {count}" for reason, count in outcomes.most_common())
+        lines.append(f"{form:<14}{kind:<26}{outcomes.total():>4}  {words}")
     return "\n".join(lines)
 
 

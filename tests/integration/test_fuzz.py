@@ -1,7 +1,7 @@
 """Mutated checkpoints of every format: each ends in a verdict, and the next good one is valid.
 
 A check that fails with an error of its own is a fault of ours, whatever the file. `make fuzz` runs
-as many mutations as it is told (`FUZZ`, a format), from a seed that is printed (`FUZZ_SEED`), and
+as many mutations as asked for (`FUZZ`, a format), from a seed that is printed (`FUZZ_SEED`), and
 keeps what went wrong (`FUZZ_KEEP`, a directory); `FUZZ_ONLY=hdf5:17` does one of them again.
 """
 
@@ -97,11 +97,11 @@ def fault(answer: Answer) -> str:
     """What of an answer is a fault of ours; empty if nothing is."""
     if answer.report is None:
         return "" if answer.end is not End.DONE else "no report"
-    told = (c for c in answer.report.checks if c.message.startswith(OURS))
-    return next((f"{c.reason}: {c.message}\n{answer.report.stderr}" for c in told), "")
+    counts = (c for c in answer.report.checks if c.message.startswith(OURS))
+    return next((f"{c.reason}: {c.message}\n{answer.report.stderr}" for c in counts), "")
 
 
-def said(answer: Answer) -> str:
+def summary(answer: Answer) -> str:
     """An answer in a word."""
     if answer.report is None:
         return str(answer.end)
@@ -133,12 +133,12 @@ async def one(
         kept = Path(KEEP) / f"{SEED}-{form}-{number}"
         await asyncio.to_thread(shutil.copytree, place, kept, dirs_exist_ok=True)
     shutil.rmtree(place)
-    return done, said(answer), wrong
+    return done, summary(answer), wrong
 
 
 async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[str]]:
     """Everything, with one dispatcher, two at a time."""
-    told: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     wrong: list[str] = []
     dispatcher = LocalDispatcher(WorkerSettings(concurrency=2, timeout=10.0), home / "scratch")
     try:
@@ -151,7 +151,7 @@ async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[st
                     *(one(dispatcher, made, home, form, number) for number in batch)
                 )
                 for number, (done, outcome, fault_of_ours) in zip(batch, results, strict=True):
-                    told.setdefault(f"{form:<14}{done}", Counter())[outcome] += 1
+                    counts.setdefault(f"{form:<14}{done}", Counter())[outcome] += 1
                     if fault_of_ours:
                         wrong.append(f"FUZZ_SEED={SEED} FUZZ_ONLY={form}:{number} {done}:")
                         wrong.append(fault_of_ours)
@@ -160,7 +160,7 @@ async def work(made: Path, home: Path) -> tuple[dict[str, Counter[str]], list[st
                 assert good.report.verdict is Verdict.VALID, good.report.message
     finally:
         await dispatcher.close()
-    return told, wrong
+    return counts, wrong
 
 
 def test_every_mutation_ends_in_a_verdict_and_the_next_good_checkpoint_is_valid(
@@ -169,11 +169,11 @@ def test_every_mutation_ends_in_a_verdict_and_the_next_good_checkpoint_is_valid(
     """One daemon outlives them all, and none makes a check of ours fail."""
     print(f"FUZZ_SEED={SEED}")  # noqa: T201 - shown by pytest when the test fails
     started = time.monotonic()
-    told, wrong = asyncio.run(work(made, tmp_path))
+    counts, wrong = asyncio.run(work(made, tmp_path))
     seconds = time.monotonic() - started
-    total = sum(outcomes.total() for outcomes in told.values())
+    total = sum(outcomes.total() for outcomes in counts.values())
     lines = [f"FUZZ_SEED={SEED}: {total} mutations in {seconds:.0f} s"]
-    for kind, outcomes in sorted(told.items()):
+    for kind, outcomes in sorted(counts.items()):
         words = ", ".join(f"{word} {count}" for word, count in outcomes.most_common())
         lines.append(f"{kind:<30}{outcomes.total():>4}  {words}")
     show("\n".join(lines))

@@ -237,8 +237,8 @@ def _client_certificates(scene: Scene) -> None:
     newest = 'timestamp(checkpointd_web_connections{job="certificate"})'
     eventually("a later scrape", lambda: (scene.value(newest) or 0) > began, 30)
     scene.becomes('up{job="certificate"}', 1)
-    told = scene.daemon.cli("status").stdout
-    assert "needs a password and a client certificate, certificate until 20" in told
+    output = scene.daemon.cli("status").stdout
+    assert "needs a password and a client certificate, certificate until 20" in output
 
 
 @pytest.mark.slow

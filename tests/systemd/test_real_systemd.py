@@ -56,13 +56,13 @@ def _system_python() -> str:
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        said = subprocess.run(
+        version = subprocess.run(
             [python, "-c", code], capture_output=True, text=True, check=False
         ).stdout.strip()
     except OSError:
-        said = "missing"
-    if said != ours:
-        pytest.skip(f"{python} is {said}, the tests run {ours}: the unit is NOT tried for real")
+        version = "missing"
+    if version != ours:
+        pytest.skip(f"{python} is {version}, the tests run {ours}: the unit is NOT tried for real")
     return python
 
 

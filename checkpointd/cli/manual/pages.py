@@ -99,9 +99,9 @@ def without_links(text: str) -> str:
 def refreshed(text: str, program: Any) -> str:
     """Return the text of a page with the present content of its generated blocks."""
 
-    def fill(found: re.Match[str]) -> str:
-        content = commands(program) if found[2] == "commands" else TABLES[found[2]]()
-        return f"{found[1]}\n{content}\n\n{found[3]}"
+    def fill(match: re.Match[str]) -> str:
+        content = commands(program) if match[2] == "commands" else TABLES[match[2]]()
+        return f"{match[1]}\n{content}\n\n{match[3]}"
 
     return _BLOCK.sub(fill, text)
 

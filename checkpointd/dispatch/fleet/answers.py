@@ -56,10 +56,10 @@ def validated_answer(request: Request, end: str, raw: dict[str, Any], elapsed: f
         raise DecodeError("no results of checks")
     if not isinstance(seconds, (int, float)) or not 0 <= seconds <= elapsed + _LATE_SECONDS:
         raise DecodeError("an impossible duration")
-    found = [decode.check_result(one) for one in results]
+    results_of_checks = [decode.check_result(one) for one in results]
     facts = _facts(request, decode.facts(raw.get("facts")))
-    known = {check.name: check for check in found}
-    if len(known) != len(found):
+    known = {check.name: check for check in results_of_checks}
+    if len(known) != len(results_of_checks):
         raise DecodeError("a check that has two results")
     checks: list[CheckResult] = []
     for stage in (SCAN, LOAD):

@@ -49,8 +49,8 @@ class Session:
         """Do what a line asks for."""
         if "submit" in message:
             self._submit(message)
-        elif "cancel" in message and (found := self._futures.pop(message["cancel"], None)):
-            self._run(_cancelled(found))
+        elif "cancel" in message and (future := self._futures.pop(message["cancel"], None)):
+            self._run(_cancelled(future))
 
     def _submit(self, message: Mapping[str, Any]) -> None:
         number, member, memory = message["submit"], message["member"], message["memory"]

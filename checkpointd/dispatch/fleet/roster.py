@@ -37,10 +37,10 @@ class Roster:
 
     def replace(self, members: Collection[Member]) -> set[str]:
         """Take who is there now; return the ids of those that are gone."""
-        found = {member.id: member for member in members}
-        gone = self.members.keys() - found.keys()
-        if found != self.members:
-            self.members = found
+        by_id = {member.id: member for member in members}
+        gone = self.members.keys() - by_id.keys()
+        if by_id != self.members:
+            self.members = by_id
             self._wake()
         return set(gone)
 

@@ -93,11 +93,11 @@ def generation_here(request: Request) -> Generation | str:
     for member in request.generation.members:
         path = request.checkpoint.path + member.name
         try:
-            found = os.stat(path)
+            status = os.stat(path)
         except OSError as error:
             return f"{member.name or 'It'} cannot be found ({error.strerror})"
-        if (found.st_size, found.st_mtime_ns) != (member.size, member.mtime_ns):
+        if (status.st_size, status.st_mtime_ns) != (member.size, member.mtime_ns):
             return f"{member.name or 'It'} has another size or time"
-        ids = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        ids = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         members.append(Member(member.name, *ids))
     return Generation(tuple(members))

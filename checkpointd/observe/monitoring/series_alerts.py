@@ -1,4 +1,4 @@
-"""Alerts about checkpoints: whether each series gets valid ones, in its own rhythm.
+"""Alerts about checkpoints: whether each series gets valid ones, by its own save interval.
 
 Every alert is about one series where that is possible: the newest of many jobs hides no dead one.
 """

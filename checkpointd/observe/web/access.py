@@ -131,12 +131,12 @@ class Access:
 
     def problems(self, now: float | None = None) -> list[str]:
         """Return sentences about what needs attention."""
-        found = [one.message for one in warnings(self.web, self._credentials, now)]
+        sentences = [one.message for one in warnings(self.web, self._credentials, now)]
         if self._problem:
-            found.append(
+            sentences.append(
                 f"The new web credentials cannot be used, the old ones stay: {self._problem}"
             )
-        return found
+        return sentences
 
     def status(self) -> WebAccess:
         """Describe what is in use, for the daemon's status."""
@@ -161,20 +161,20 @@ def warnings(web: WebSettings, credentials: Credentials, now: float | None = Non
         now: seconds since the epoch; the current time by default.
     """
     now = time.time() if now is None else now
-    found = []
+    problems = []
     if not web.on_loopback and web.tls is None:
-        found.append(Problem(("web", "listen"), _unprotected(web)))
+        problems.append(Problem(("web", "listen"), _unprotected(web)))
     period = credentials.validity
     if period is not None and web.tls is not None:
         certificate = f"The certificate {web.tls.cert_file}"
         loc = ("web", "tls", "cert_file")
         if now >= period.not_after:
             expired = f"{certificate} has expired ({iso(period.not_after)}): replace it."
-            found.append(Problem(loc, expired))
+            problems.append(Problem(loc, expired))
         elif now < period.not_before:
             early = f"{certificate} is not valid before {iso(period.not_before)}."
-            found.append(Problem(loc, early))
-    return found
+            problems.append(Problem(loc, early))
+    return problems
 
 
 def _unprotected(web: WebSettings) -> str:

@@ -31,21 +31,21 @@ def inherited_sockets(environ: MutableMapping[str, str] | None = None) -> list[s
     env.pop("LISTEN_FDNAMES", None)
     if pid != str(os.getpid()) or not count.isdecimal():
         return []
-    found = []
+    sockets = []
     for number in range(_FIRST, _FIRST + int(count)):
         os.set_inheritable(number, False)
         sock = socket.socket(fileno=number)
         if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            found.append(sock)
+            sockets.append(sock)
         else:
             sock.close()
-    return found
+    return sockets
 
 
 def internet(sockets: Iterable[socket.socket]) -> list[socket.socket]:
     """Those that listen on TCP; what others can reach comes before loopback."""
-    found = [sock for sock in sockets if sock.family in _INTERNET]
-    return sorted(found, key=lambda sock: ipaddress.ip_address(_host(sock)).is_loopback)
+    tcp = [sock for sock in sockets if sock.family in _INTERNET]
+    return sorted(tcp, key=lambda sock: ipaddress.ip_address(_host(sock)).is_loopback)
 
 
 def local(sockets: Iterable[socket.socket]) -> list[socket.socket]:

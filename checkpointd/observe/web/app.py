@@ -122,14 +122,14 @@ class _Views:
     async def series(self, request: web.Request) -> web.Response:
         if set(request.query) - {"watch"}:
             return error_response("The only parameter is watch.", 400)
-        found = self._source.series(request.query.get("watch"))
-        return json_response([one.to_public() for one in found])
+        statuses = self._source.series(request.query.get("watch"))
+        return json_response([one.to_public() for one in statuses])
 
     async def series_detail(self, request: web.Request) -> web.Response:
-        found = await self._source.series_detail(request.match_info["id"])
-        if found is None:
+        detail = await self._source.series_detail(request.match_info["id"])
+        if detail is None:
             return error_response("There is no series with this id.", 404)
-        return json_response(found.to_public())
+        return json_response(detail.to_public())
 
     async def checkpoints(self, request: web.Request) -> web.Response:
         query = request.query
@@ -151,10 +151,10 @@ class _Views:
         return json_response(rows)
 
     async def checkpoint(self, request: web.Request) -> web.Response:
-        found = await find_checkpoint(self._source, request.match_info["id"])
-        if found is None:
+        detail = await find_checkpoint(self._source, request.match_info["id"])
+        if detail is None:
             return error_response("There is no checkpoint with this id.", 404)
-        return json_response(found)
+        return json_response(detail)
 
 
 async def _protect(_request: web.Request, response: web.StreamResponse) -> None:

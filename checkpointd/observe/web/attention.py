@@ -1,4 +1,4 @@
-"""What a person should look at, the worst first, and the sentence that sums it up; pure."""
+"""What needs a person's attention, the worst first, and the headline; pure."""
 
 from __future__ import annotations
 
@@ -83,27 +83,27 @@ class Headline:
 
 def todos(status: DaemonStatus, series: Sequence[SeriesStatus], now: float) -> list[Todo]:
     """What needs a person's attention, the worst first, nothing twice."""
-    found = [*_daemon(status), *_watches(status), *_disks(status, now), *_holds(status)]
+    entries = [*_daemon(status), *_watches(status), *_disks(status, now), *_holds(status)]
     for rank, one in ((Rank.INVALID, "invalid"), (Rank.INCONCLUSIVE, "inconclusive")):
-        found += _not_valid(rank, [s for s in series if s.state == one], now)
-    found += _quiet(series, now)
-    return sorted(dict.fromkeys(found), key=lambda todo: todo.rank)
+        entries += _not_valid(rank, [s for s in series if s.state == one], now)
+    entries += _quiet(series, now)
+    return sorted(dict.fromkeys(entries), key=lambda todo: todo.rank)
 
 
-def series_todos(one: SeriesStatus, now: float) -> list[Todo]:
+def series_todos(status: SeriesStatus, now: float) -> list[Todo]:
     """What there is about one series."""
-    rank = Rank.INVALID if one.state == "invalid" else Rank.INCONCLUSIVE
-    is_bad = one.state in ("invalid", "inconclusive")
-    return [*(_not_valid(rank, [one], now) if is_bad else ()), *_quiet([one], now)]
+    rank = Rank.INVALID if status.state == "invalid" else Rank.INCONCLUSIVE
+    is_bad = status.state in ("invalid", "inconclusive")
+    return [*(_not_valid(rank, [status], now) if is_bad else ()), *_quiet([status], now)]
 
 
 def headline(
-    status: DaemonStatus, series: Sequence[SeriesStatus], found: Sequence[Todo]
+    status: DaemonStatus, series: Sequence[SeriesStatus], entries: Sequence[Todo]
 ) -> Headline:
     """The one sentence at the top."""
-    urgent = sum(todo.tone == "bad" for todo in found)
-    warnings = sum(todo.tone == "warn" for todo in found)
-    quiet = sum(todo.tone == "wait" for todo in found)
+    urgent = sum(todo.tone == "bad" for todo in entries)
+    warnings = sum(todo.tone == "warn" for todo in entries)
+    quiet = sum(todo.tone == "wait" for todo in entries)
     if not status.healthy:
         return Headline("bad", "Not healthy", "Nothing may be verified now. Start below.")
     if urgent:
@@ -130,9 +130,9 @@ def _calm(status: DaemonStatus, series: Sequence[SeriesStatus], quiet: int) -> H
     return Headline("good", "All is well", detail)
 
 
-def name_of(one: SeriesStatus) -> str:
+def name_of(status: SeriesStatus) -> str:
     """How a series is called on the page: its watch and its label."""
-    return f"{one.watch} / {one.series}"
+    return f"{status.watch} / {status.series}"
 
 
 def step_and_age(checkpoint: CheckpointSummary, now: float) -> str:
@@ -190,11 +190,11 @@ def _watches(status: DaemonStatus) -> Iterable[Todo]:
 
 def by_device(watches: Iterable[WatchStatus]) -> list[list[WatchStatus]]:
     """The watches, those on one file system together; those that are not measured left out."""
-    found: dict[str, list[WatchStatus]] = {}
+    groups: dict[str, list[WatchStatus]] = {}
     for watch in watches:
         if watch.filesystem.size_bytes and watch.filesystem_avail_bytes is not None:
-            found.setdefault(watch.filesystem.device or watch.name, []).append(watch)
-    return list(found.values())
+            groups.setdefault(watch.filesystem.device or watch.name, []).append(watch)
+    return list(groups.values())
 
 
 def full_at(watches: Sequence[WatchStatus]) -> float | None:
@@ -273,20 +273,20 @@ def _not_valid(rank: Rank, series: Sequence[SeriesStatus], now: float) -> Iterab
         )
 
 
-def _since(one: SeriesStatus) -> float:
+def _since(status: SeriesStatus) -> float:
     """When the first one was saved that no valid one has followed."""
-    saved = one.newest_verified.saved_at if one.newest_verified else 0.0
-    return one.not_valid_since or saved
+    saved = status.newest_verified.saved_at if status.newest_verified else 0.0
+    return status.not_valid_since or saved
 
 
-def newest_valid_text(one: SeriesStatus, now: float) -> str:
+def newest_valid_text(status: SeriesStatus, now: float) -> str:
     """Which checkpoint of a series is the newest good one, in a sentence."""
-    if one.newest_valid is not None:
-        return f"Newest valid: {step_and_age(one.newest_valid, now)}."
-    if one.last_valid_at:
+    if status.newest_valid is not None:
+        return f"Newest valid: {step_and_age(status.newest_valid, now)}."
+    if status.last_valid_at:
         return (
             "No valid one is on disk; the last was saved "
-            f"{ago(one.last_valid_at, now)}, and is overwritten or gone."
+            f"{ago(status.last_valid_at, now)}, and is overwritten or gone."
         )
     return "There has never been a valid one."
 

@@ -32,10 +32,10 @@ def validity(pem: bytes) -> Validity | None:
     Raises:
         ValueError: something in it is not a certificate.
     """
-    found = [_validity(block) for block in _PEM.findall(pem.decode("latin-1"))]
-    if not found:
+    periods = [_validity(block) for block in _PEM.findall(pem.decode("latin-1"))]
+    if not periods:
         return None
-    return Validity(max(f.not_before for f in found), min(f.not_after for f in found))
+    return Validity(max(f.not_before for f in periods), min(f.not_after for f in periods))
 
 
 def _validity(block: str) -> Validity:

@@ -109,8 +109,8 @@ def curves(points: Sequence[SeriesPoint]) -> list[Curve]:
         ("Time to verify", [point.duration_seconds for point in points], duration),
     ]
     verdicts = [point.verdict for point in points]
-    found = (_curve(title, values, verdicts, write) for title, values, write in rows)
-    return [curve for curve in found if curve is not None]
+    drawn = (_curve(title, values, verdicts, write) for title, values, write in rows)
+    return [curve for curve in drawn if curve is not None]
 
 
 def _curve(

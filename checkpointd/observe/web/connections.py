@@ -179,9 +179,9 @@ def admission(
     return True, min(candidates, key=lambda c: c[:2])[2]
 
 
-def _rank(one: Connection, now: float, allowed: Limits) -> int | None:
+def _rank(connection: Connection, now: float, allowed: Limits) -> int | None:
     """Return how dispensable it is, 0 the most; None if it must stay."""
-    if one.busy_since is None:
-        return 2 if one.answered else 0
-    slow = now - one.busy_since > _SLOW_SECONDS
+    if connection.busy_since is None:
+        return 2 if connection.answered else 0
+    slow = now - connection.busy_since > _SLOW_SECONDS
     return 1 if slow and not allowed.slow_answers else None

@@ -52,16 +52,16 @@ def worst_first(series: Sequence[SeriesStatus]) -> list[SeriesStatus]:
     Those that have nothing on disk any more are left out.
     """
 
-    def key(one: SeriesStatus) -> tuple[int, bool, float]:
-        saved = one.newest.saved_at if one.newest else 0.0
-        return _ORDER.get(one.state, 3), not one.is_quiet, -saved
+    def key(status: SeriesStatus) -> tuple[int, bool, float]:
+        saved = status.newest.saved_at if status.newest else 0.0
+        return _ORDER.get(status.state, 3), not status.is_quiet, -saved
 
     return sorted((one for one in series if one.count), key=key)
 
 
 def disks(status: DaemonStatus) -> list[Disk]:
     """The file systems of the watches, the fullest first."""
-    found = [
+    file_systems = [
         Disk(
             watches=tuple(watches),
             free=min(watch.filesystem_avail_bytes or 0 for watch in watches),
@@ -73,7 +73,7 @@ def disks(status: DaemonStatus) -> list[Disk]:
         )
         for watches in by_device(status.watches)
     ]
-    return sorted(found, key=lambda disk: -disk.used)
+    return sorted(file_systems, key=lambda disk: -disk.used)
 
 
 def counts(watch: WatchStatus) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""In which order the objects of a checkpoint are deleted; pure.
+"""The order in which the objects of a checkpoint are deleted; pure.
 
 First goes that without which every reader refuses the rest, so that a removal that is cut short
 leaves nothing that looks whole; it is brought back last.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import State
-from checkpointd.retention.watch_plan import WhereTheyAre, plan_entries
+from checkpointd.retention.watch_plan import DiskDifferences, plan_entries
 
 if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
@@ -46,10 +46,10 @@ def plan_bucket(
         evaluation: how `evaluate` measures checkpoints now.
         by_person: whether a person has the plan carried out, whole runs included (`keep_runs`).
     """
-    found = references.sweep()
+    current_references = references.sweep()
     entries = root.marked(ledger.entries(watch.name))
     changed, shared = frozenset[str](), frozenset[str]()
-    if not found.errors:
+    if not current_references.errors:
         valid = (entry for entry in entries if entry.state is State.VALID)
         changed = frozenset(entry.path for entry in valid if not view.is_unchanged(entry))
         shared = frozenset(entry.path for entry in entries if view.is_shared(entry))
@@ -58,8 +58,8 @@ def plan_bucket(
         watch,
         now,
         entries,
-        found,
-        WhereTheyAre(changed, shared=shared),
+        current_references,
+        DiskDifferences(changed, shared=shared),
         root.doubts,
         problem=problem,
         evaluation=evaluation,

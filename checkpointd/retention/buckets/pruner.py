@@ -1,8 +1,8 @@
 """Carries a plan out in a bucket: one conditional delete for each object, and each can be undone.
 
 What is to be deleted is in the ledger before the first delete. The object without which nobody
-takes the rest for a checkpoint goes first and comes back last, so that whatever ends the process
-leaves nothing that looks whole and is not.
+takes the rest for a checkpoint goes first and comes back last, so that a process that ends midway
+leaves nothing that looks complete and is not.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class BucketPruner:
         return self._opened
 
     def safety(self, own: StoredObject | None = None) -> BucketSafety:
-        """What the store shows of its deletes.
+        """Ask the store whether its deletes are conditional and can be undone.
 
         Args:
             own: an object of ours, at which it may show it.
@@ -100,7 +100,7 @@ class BucketPruner:
         return self._store.safety(own)
 
     def stop(self) -> None:
-        """Begin no further removal; one that has begun is finished."""
+        """Begin no more removals; one that has begun is finished."""
         self._stopped.set()
 
     def apply(
@@ -139,26 +139,26 @@ class BucketPruner:
             LedgerError: the ledger could not be written.
         """
         removals = self._records.bucket_removals(self._watch)
-        found = next((r for r in removals if path_or_id in (r.path, r.item)), None)
-        if found is None:
+        removal = next((r for r in removals if path_or_id in (r.path, r.item)), None)
+        if removal is None:
             raise NotInTrashError(
                 f"{path_or_id!r} was not removed from {self._view.root!r}: `checkpointd trash "
                 "list` shows what was."
             )
-        for one in found.objects:
+        for one in removal.objects:
             fate, undo = self._store.look(one.key, one.condition)
             if fate is Fate.OTHER:
                 raise TrashError(
-                    f"{found.path!r} cannot be restored: {one.key!r} is another object now, or the "
-                    "store does not have its content any more."
+                    f"{removal.path!r} cannot be restored: {one.key!r} is another object now, or "
+                    "the store does not have its content any more."
                 )
             if fate is Fate.DELETED and undo != one.undo:
                 raise TrashError(
-                    f"{found.path!r} cannot be restored: {one.key!r} was deleted once more since."
+                    f"{removal.path!r} cannot be restored: {one.key!r} was deleted once more since."
                 )
-        self._records.pin(found.path, RESTORED_NOTE)
-        self._bring_back(found)
-        return found
+        self._records.pin(removal.path, RESTORED_NOTE)
+        self._bring_back(removal)
+        return removal
 
     def recover(self) -> list[str]:
         """Finish or undo what a crash left; returns a sentence for each; called at start.
@@ -220,7 +220,7 @@ class BucketPruner:
         return Removal(entry, True, decision.rule, reason, removal.item, removal.size_bytes)
 
     def _intent(self, entry: Entry, rule: str, reason: str, safety: BucketSafety) -> BucketRemoval:
-        """What is going to be deleted, each object by its identity."""
+        """The record of what is going to be deleted, each object by its identity."""
         self._view.refresh(_LISTED_SECONDS)
         objects = tuple(
             RemovedObject(found.key, found.size, self._store.condition_of(found))
@@ -293,7 +293,7 @@ class BucketPruner:
         self._records.forget_bucket_removals([removal.item])
 
     def forget_expired(self) -> None:
-        """Forget what the store has let go of, as far as that is known.
+        """Forget removals that the store can no longer undo, as far as that is known.
 
         Raises:
             LedgerError: the ledger could not be read or written.
@@ -304,13 +304,13 @@ class BucketPruner:
 
     def _undo(self, removal: Removal) -> None:
         removals = self._records.bucket_removals(self._watch)
-        found = next((r for r in removals if r.item == removal.item), None)
-        if found is None:
+        recorded = next((r for r in removals if r.item == removal.item), None)
+        if recorded is None:
             raise NotInTrashError(f"{removal.entry.path!r} is not in the ledger any more")
-        self._bring_back(found)
+        self._bring_back(recorded)
 
     def _guard(self, entry: Entry, current: PruningRound) -> None:
-        """Check what must hold right now: no pin or reference, and enough others stay."""
+        """Check right before a removal: no pin, no reference, and enough other checkpoints stay."""
         check_unused(entry, current, self._records, posixpath.dirname(entry.path))
         check_floor(
             entry,

@@ -1,4 +1,4 @@
-"""What `checkpoint` state files in a bucket refer to, read again as far as they have changed.
+"""What `checkpoint` state files in a bucket refer to; those that have changed are read again.
 
 A bucket has no links, and nobody sees who reads an object. A state file that cannot be read holds
 what it may name.
@@ -48,7 +48,7 @@ class BucketReferences:
         self._lock = threading.Lock()
 
     def sweep(self) -> References:
-        """Everything that is referred to now; the root is listed again."""
+        """List the root again, and return everything that is referred to now."""
         with self._lock:
             try:
                 self._view.refresh()
@@ -103,35 +103,35 @@ class BucketReferences:
             OSError: the store does not answer.
         """
         try:
-            found = self._view.client.head(parse_url(path).key)
+            stored = self._view.client.head(parse_url(path).key)
         except FileNotFoundError:
             self._states.pop(path, None)
             return
-        self._read(path, found)
+        self._read(path, stored)
 
-    def _read(self, path: str, found: StoredObject) -> None:
+    def _read(self, path: str, listed: StoredObject) -> None:
         known = self._states.get(path)
-        if known is not None and known[0] == found:
+        if known is not None and known[0] == listed:
             return
         must_be_one = posixpath.basename(path) == state_file.NAME
         for _ in range(_TRIES):
             try:
                 state = read_state_file(
-                    path, must_be_one=must_be_one, storage=_OneObject(self._view.client, found)
+                    path, must_be_one=must_be_one, storage=_OneObject(self._view.client, listed)
                 )
             except _UnreadError as error:
                 state = StateReferences(error=error.why)
                 if not error.changed:
                     break
                 try:
-                    found = self._view.client.head(found.key)
+                    listed = self._view.client.head(listed.key)
                 except FileNotFoundError:
                     self._states.pop(path, None)
                     return
             else:
                 break
         # What could not be read is read again in the next sweep.
-        self._states[path] = (_other_than(found) if state.error else found, state)
+        self._states[path] = (_other_than(listed) if state.error else listed, state)
 
     def _collected(self) -> References:
         states = [(path, state) for path, (_, state) in self._states.items()]
@@ -161,7 +161,7 @@ class BucketReferences:
 
 
 class _UrlSpellings:
-    """A URL has one spelling, whatever is in between two slashes."""
+    """The spellings of URLs: a URL has only one."""
 
     def of_names(self, paths: Iterable[str]) -> Iterator[str]:
         """Each path without `.` and `..`."""
@@ -190,7 +190,7 @@ class _OneObject:
         self._found = found
 
     def scandir(self, path: str) -> list[Entry]:
-        """Nothing is asked for that."""
+        """Return nothing: one object has no entries."""
         raise NotImplementedError
 
     def stat(self, path: str) -> Stat:
@@ -210,9 +210,9 @@ class _OneObject:
             raise _UnreadError(f"it cannot be read ({error.strerror})", changed=False) from None
 
 
-def _other_than(found: StoredObject) -> StoredObject:
-    """An object that equals none that is listed."""
-    return replace(found, size=-1)
+def _other_than(listed: StoredObject) -> StoredObject:
+    """An object that differs from every listed one."""
+    return replace(listed, size=-1)
 
 
 def _above(root: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a root in a bucket holds about itself: copies of its pins, and whose ledger it belongs to.
+"""The records in a root of a bucket: copies of its pins, and which ledger it belongs to.
 
 Two small objects in `ROOT/.checkpointd/`, as in a directory, and written only by who removes
 checkpoints there. A bucket has no lock: another daemon is noticed by what it writes.
@@ -27,7 +27,7 @@ _WRITTEN = "Somebody else has written it since"
 
 
 class BucketRecords:
-    """The objects that a root in a bucket holds about itself; used in one thread.
+    """The records in a root of a bucket; used in one thread.
 
     Args:
         view: the listing of the root, whose bucket is used.
@@ -66,17 +66,17 @@ class BucketRecords:
 
     @property
     def own(self) -> StoredObject | None:
-        """An object of ours, at which the store may show that it honours conditions."""
+        """One of our records, with which the store's conditional deletes can be tested."""
         found = self._found.get(owner.NAME)
         return None if found is None else found[0]
 
     def _read(self, name: str) -> RecordFile | None:
         client = self._view.client
         try:
-            found = client.head(self._key(name))
+            stored = client.head(self._key(name))
             known = self._found.get(name)
-            if known is None or known[0] != found:
-                self._found[name] = found, parse(client.read(found, 0, found.size))
+            if known is None or known[0] != stored:
+                self._found[name] = stored, parse(client.read(stored, 0, stored.size))
         except FileNotFoundError:
             self._found.pop(name, None)
             return None
@@ -87,7 +87,7 @@ class BucketRecords:
 
 
 def view_bucket(watch: str, view: BucketView, records: RootReader) -> RootView:
-    """Look at a root without changing anything, as a preview does."""
+    """Inspect a root without changing anything, for a preview."""
     try:
         files = BucketRecords(view).read()
     except OSError as error:
@@ -100,7 +100,7 @@ def view_bucket(watch: str, view: BucketView, records: RootReader) -> RootView:
 
 
 class BucketKeeper:
-    """Looks at the records of a root before each round, and keeps them up to date.
+    """Inspects the records of a root before each round, and keeps them up to date.
 
     `problem` is why they could not be written, empty if they could.
 
@@ -124,7 +124,7 @@ class BucketKeeper:
         return self._objects.own
 
     def look(self, *, enforce: bool) -> RootView:
-        """Take over what the root knows, and with `enforce` write the pins that it should know."""
+        """Import the root's pins, and with `enforce` write the pins that it lacks."""
         self.problem = ""
         try:
             files = self._objects.read()
@@ -132,9 +132,13 @@ class BucketKeeper:
             return RootView(RootDoubts(pins=_unreadable(self._root, error)))
         if copied := pin_copy.pins_in(self._root, files[pin_copy.NAME]):
             self._records.add_pins(copied)
-        found = files[owner.NAME]
-        if found is not None and not self._written and is_ahead(self._watch, self._records, found):
-            self._records.mark_unread(self._watch, owner.NAME, found.digest)
+        record = files[owner.NAME]
+        if (
+            record is not None
+            and not self._written
+            and is_ahead(self._watch, self._records, record)
+        ):
+            self._records.mark_unread(self._watch, owner.NAME, record.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(self._watch, self._root, self._records, files, written=self._written)
         is_in_doubt = doubts.rebuilt or doubts.pins or doubts.locked
@@ -144,7 +148,7 @@ class BucketKeeper:
         return RootView(doubts)
 
     def sign(self) -> bool:
-        """Write whose ledger the root has, right before something is removed.
+        """Write which ledger the root belongs to, right before something is removed.
 
         Returns:
             False if somebody else has written that since the last look.
@@ -159,7 +163,7 @@ class BucketKeeper:
         return True
 
     def accept(self) -> None:
-        """Record that a person wants pruning to go on with what the ledger knows now.
+        """Record that a person accepts the ledger as it is now, so that pruning continues.
 
         Raises:
             OSError: the records cannot be read.

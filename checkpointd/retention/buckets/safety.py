@@ -1,4 +1,4 @@
-"""Whether a bucket may be pruned at all: what its store must have shown, and the cure if not."""
+"""Whether a bucket may be pruned: what its store must support, and the cure if it does not."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ BUCKET_HOLDS = {
 """The cure of each hold of a bucket, for the manual."""
 
 
-class OwnObject(Protocol):
-    """Knows an object of ours in the bucket; `BucketRecords` and `BucketKeeper` do."""
+class RecordHolder(Protocol):
+    """Has one of our records in the bucket; `BucketRecords` and `BucketKeeper` do."""
 
     @property
     def own(self) -> StoredObject | None:
@@ -46,17 +46,17 @@ class OwnObject(Protocol):
 
 
 class _OtherDaemonError(Exception):
-    """Somebody else has just begun to prune there."""
+    """Another daemon has just begun to prune there."""
 
 
 def with_safety(
     plan: RetentionPlan,
     watch: WatchSettings,
     pruner: BucketPruner,
-    records: OwnObject,
+    records: RecordHolder,
     sign: Callable[[], bool] | None = None,
 ) -> tuple[RetentionPlan, BucketSafety]:
-    """The plan, with why nothing may be removed from the bucket; and what the store has shown.
+    """Add why nothing may be removed from a bucket to a plan; also return what its store showed.
 
     Args:
         plan: what would be done.
@@ -82,7 +82,7 @@ def with_safety(
 
 
 def _shown(
-    pruner: BucketPruner, records: OwnObject, sign: Callable[[], bool] | None
+    pruner: BucketPruner, records: RecordHolder, sign: Callable[[], bool] | None
 ) -> BucketSafety:
     """What the store shows; signed before something is removed, or where only that can show it."""
     found = pruner.safety(records.own)

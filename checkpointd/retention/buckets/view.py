@@ -1,4 +1,4 @@
-"""The listing of a watch's root in a bucket, with which what was verified is compared."""
+"""The listing of a watch's root in a bucket, which verified checkpoints are compared with."""
 
 from __future__ import annotations
 
@@ -113,15 +113,15 @@ class BucketView:
         ]
         if not is_directory(entry.checkpoint, entry.generation):
             paths.append(entry.path + GOLDEN_SUFFIX)
-        found = []
+        objects = []
         with self._lock:
             for path in paths:
                 try:
-                    found.append(self._opened().object_at(path))
+                    objects.append(self._opened().object_at(path))
                 except OSError:
                     if not path.endswith(GOLDEN_SUFFIX):
                         raise ObjectChangedError(errno.ENOENT, _CHANGED, path) from None
-        return found
+        return objects
 
     def directories(self) -> Iterator[tuple[str, dict[str, StoredObject]]]:
         """Every directory below the root with the objects in it by name."""

@@ -30,10 +30,10 @@ class Checksums:
     @classmethod
     def of(cls, pieces: Iterable[bytes]) -> Checksums:
         """Checksums of pieces, each of which but the last has the size of a part."""
-        found = cls()
-        for _ in found.through(pieces):
+        checksums = cls()
+        for _ in checksums.through(pieces):
             pass
-        return found
+        return checksums
 
     def through(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Pass pieces on, and add them."""

@@ -55,11 +55,11 @@ class Destination:
 
 
 class Copier:
-    """Copies checkpoints to one destination; blocking, and used from one thread at a time.
+    """Copies checkpoints to one destination; blocking, to be used from one thread at a time.
 
     Args:
         destination: where to.
-        stopped: whether nobody waits any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
         sent: called with the bytes of each piece that was sent.
 
     Raises:
@@ -128,9 +128,9 @@ class Copier:
         deciding = None if is_single else self._writer.find(self._key(files[-1].path))
         is_open = is_single or deciding is None or _is_of(deciding, marks)
 
-        def may_replace(found: MarkedObject) -> bool:
-            is_ours = found.marks.get(_LEDGER) == marks[_LEDGER]
-            return is_ours and (is_open or _is_of(found, marks))
+        def may_replace(existing: MarkedObject) -> bool:
+            is_ours = existing.marks.get(_LEDGER) == marks[_LEDGER]
+            return is_ours and (is_open or _is_of(existing, marks))
 
         return may_replace
 
@@ -143,27 +143,27 @@ class Copier:
     ) -> ReplicaObject:
         key, size = self._key(file.path), source.size(file)
         part = part_size(size)
-        found = self._writer.find(key)
-        if found is not None:
-            if found.size == size:
+        existing = self._writer.find(key)
+        if existing is not None:
+            if existing.size == size:
                 sums = Checksums.of(source.pieces(file, part))
-                if self._is_same(found, sums):
-                    return _object(found, sums)
-            if not may_replace(found):
-                raise InTheWayError(self._in_the_way(found, marks))
+                if self._is_same(existing, sums):
+                    return _object(existing, sums)
+            if not may_replace(existing):
+                raise InTheWayError(self._in_the_way(existing, marks))
         try:
-            sums = self._send(source, file, part, marks, found)
+            sums = self._send(source, file, part, marks, existing)
         except ObjectInTheWayError:
-            found = self._writer.find(key)
+            existing = self._writer.find(key)
             sums = Checksums.of(source.pieces(file, part))
-            if found is not None and self._is_same(found, sums):
-                return _object(found, sums)  # the answer to our own request was lost
-            if found is None or may_replace(found):
+            if existing is not None and self._is_same(existing, sums):
+                return _object(existing, sums)  # the answer to our own request was lost
+            if existing is None or may_replace(existing):
                 raise InTheWayError(
                     f"{self._url(key)} was written by somebody else while it was copied; it is "
                     "looked at again"
                 ) from None
-            raise InTheWayError(self._in_the_way(found, marks)) from None
+            raise InTheWayError(self._in_the_way(existing, marks)) from None
         stored = self._writer.find(key)
         if stored is None or not self._is_same(stored, sums):
             raise OSError(errno.EIO, "What the store holds is not what was sent", self._url(key))
@@ -198,14 +198,14 @@ class Copier:
                     raise CopyingStoppedError
                 time.sleep(min(left, _NAP_SECONDS))
 
-    def _is_same(self, found: MarkedObject, sums: Checksums) -> bool:
+    def _is_same(self, existing: MarkedObject, sums: Checksums) -> bool:
         """Whether an object has a content: by its ETag, else by all of its bytes."""
-        if found.size != sums.size:
+        if existing.size != sums.size:
             return False
-        if sums.is_tag(found.tag):
+        if sums.is_tag(existing.tag):
             return True
         digest = hashlib.sha256()
-        for piece in self._writer.stream(found):
+        for piece in self._writer.stream(existing):
             if self._stopped():
                 raise CopyingStoppedError
             digest.update(piece)
@@ -217,9 +217,9 @@ class Copier:
     def _url(self, key: str) -> str:
         return f"{parse_url(self._destination.to).root}/{key}"
 
-    def _in_the_way(self, found: MarkedObject, marks: dict[str, str]) -> str:
-        url = self._url(found.key)
-        if found.marks.get(_LEDGER) == marks[_LEDGER]:
+    def _in_the_way(self, existing: MarkedObject, marks: dict[str, str]) -> str:
+        url = self._url(existing.key)
+        if existing.marks.get(_LEDGER) == marks[_LEDGER]:
             return (
                 f"{url} belongs to the copy of what was saved at this path before, and a copy of "
                 "several objects is not replaced: have the job save under names with a step"
@@ -230,9 +230,9 @@ class Copier:
         )
 
 
-def _is_of(found: MarkedObject, marks: dict[str, str]) -> bool:
-    return all(found.marks.get(name) == value for name, value in marks.items())
+def _is_of(existing: MarkedObject, marks: dict[str, str]) -> bool:
+    return all(existing.marks.get(name) == value for name, value in marks.items())
 
 
-def _object(found: MarkedObject, sums: Checksums) -> ReplicaObject:
-    return ReplicaObject(found.key, found.size, found.tag, found.version, sums.sha256)
+def _object(existing: MarkedObject, sums: Checksums) -> ReplicaObject:
+    return ReplicaObject(existing.key, existing.size, existing.tag, existing.version, sums.sha256)

@@ -26,7 +26,7 @@ def missing_copies(
         client: the bucket.
         destination: the URL below which the copies are; listed once, flat.
         replicas: the copies.
-        stopped: whether nobody waits any more; asked after each page.
+        stopped: returns whether to stop; called after each page.
 
     Raises:
         CopyingStoppedError: nobody waits any more.

@@ -28,11 +28,11 @@ _BESIDE = "/../"
 
 
 class CopyingStoppedError(Exception):
-    """Nobody waits for the copy any more."""
+    """The copy was stopped."""
 
 
 class NotCopiableError(Exception):
-    """A checkpoint cannot be copied as long as it is as it is; the sentence says why."""
+    """A checkpoint cannot be copied in its present state; the sentence says why."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Source:
         root: the root of the watch.
         checkpoint: what is copied.
         generation: its content as it was verified.
-        stopped: whether nobody waits for the copy any more; asked after each piece.
+        stopped: returns whether to stop; called after each piece.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Source:
             NotCopiableError: a name is not UTF-8, which a key must be, or it cannot be read.
         """
         by_name = {member.name: member for member in self._generation.members}
-        found = [
+        files = [
             SourceFile(_path_of(self.path, name), by_name[name])
             for name in copy_order(by_name, self._checkpoint.format)
         ]
@@ -84,15 +84,15 @@ class Source:
             with contextlib.suppress(FileNotFoundError):
                 beside = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
                 if stat.S_ISREG(beside.st_mode):
-                    found.insert(0, record)
-        for file in found:
+                    files.insert(0, record)
+        for file in files:
             try:
                 file.path.encode()
             except UnicodeEncodeError:
                 raise NotCopiableError(
                     f"the name {file.path!r} is not UTF-8, and no object can have it: rename it"
                 ) from None
-        return found
+        return files
 
     def check(self) -> None:
         """Compare all of it with the generation that was verified.
@@ -139,11 +139,11 @@ class Source:
             with opened_root(self._root) as root_fd, opened_below(root_fd, parent) as parent_fd:
                 file_fd = os.open(name, flags, dir_fd=parent_fd)
             try:
-                found = os.fstat(file_fd)
-                if not stat.S_ISREG(found.st_mode):
+                status = os.fstat(file_fd)
+                if not stat.S_ISREG(status.st_mode):
                     raise NotUnchangedError(f"{file.path!r} is not a regular file")
-                _compare(file, found, found)
-                yield file_fd, found
+                _compare(file, status, status)
+                yield file_fd, status
             finally:
                 os.close(file_fd)
 
@@ -161,7 +161,7 @@ class Source:
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Raise what is wrong with the disk as something other than what is wrong with the store."""
+    """Raise errors of the disk as `NotCopiableError`, so that they differ from the store's."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):

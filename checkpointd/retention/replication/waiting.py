@@ -1,4 +1,4 @@
-"""What waits for its copy in a bucket, and what of it is copied first; pure."""
+"""Which checkpoints wait for their copy in a bucket, and in which order; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a root holds about itself: copies of its pins, whose ledger it belongs to, a lock.
+"""The records in a root: copies of its pins, which ledger it belongs to, a lock.
 
 All of it is in `ROOT/.checkpointd/`, and only who removes checkpoints there writes it. With it
 pins and the trash are found again when the state directory is replaced or the root is renamed, and

@@ -1,4 +1,4 @@
-"""Why a root, its trash or the ledger may not be what they were; sentences, empty for no doubt."""
+"""Doubts about a root, its trash and the ledger: sentences, empty for no doubt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is doubtful about a root: its records, the ledger and the trash, held side by side."""
+"""Finds doubts about a root by comparing its records, the ledger and the trash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RootView:
 
 
 def view_root(watch: str, place: TrashPlace, records: RootReader) -> RootView:
-    """Look at a root without changing anything, as a preview does."""
+    """Inspect a root without changing anything, for a preview."""
     root = place.root
     try:
         files = read_records(root)
@@ -86,10 +86,10 @@ def doubts_about(
 ) -> RootDoubts:
     """Put together every doubt about a root, on a disk or in a bucket."""
     rebuilt, locked = rebuilt_text(watch, records), ""
-    found = files[owner.NAME]
+    record = files[owner.NAME]
     accepted = ("", written, records.accepted(watch, owner.NAME))
-    if found is not None and found.digest not in accepted:
-        other, locked = owner.doubts_of(f"{root}/{ROOT_RECORDS}", found, records.identity, written)
+    if record is not None and record.digest not in accepted:
+        other, locked = owner.doubts_of(f"{root}/{ROOT_RECORDS}", record, records.identity, written)
         rebuilt = rebuilt or other
     copy = files[pin_copy.NAME]
     is_damaged = copy is not None and pin_copy.pins_in(root, copy) is None
@@ -122,11 +122,11 @@ def put_back_text(watch: str, records: RootReader) -> str:
     return f"An older ledger was put back; checkpoints still to be read again: {unread}."
 
 
-def is_ahead(watch: str, records: RootLedger, found: RecordFile) -> bool:
+def is_ahead(watch: str, records: RootLedger, file: RecordFile) -> bool:
     """Whether a root was pruned last with a ledger that had come further than this one."""
-    if found.digest == records.accepted(watch, owner.NAME):
+    if file.digest == records.accepted(watch, owner.NAME):
         return False
-    record = owner.owner_in(found)
+    record = owner.owner_in(file)
     if record is None or record.ledger != records.identity:
         return False
     return record.progress > (records.progress if record.is_own else records.opening_progress)

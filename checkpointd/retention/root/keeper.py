@@ -1,4 +1,4 @@
-"""Looks at what a root holds about itself before each round of pruning, and keeps it up to date."""
+"""Inspects the records of a root before each round of pruning, and keeps them up to date."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RootKeeper:
         self._written = ""
 
     def forget(self) -> None:
-        """Look at everything again: another root may be mounted here next."""
+        """Inspect everything again: another root may be mounted here next."""
         self._begun = False
         self._written = ""
 
@@ -82,7 +82,7 @@ class RootKeeper:
             self._lock.release()
 
     def look(self, holder: str, *, enforce: bool) -> RootDoubts:
-        """Take over what the root knows, and with `enforce` write what it should know.
+        """Import the root's records, and with `enforce` bring them up to date.
 
         Args:
             holder: what `locked` gave.
@@ -98,9 +98,13 @@ class RootKeeper:
         copied = pin_copy.pins_in(self._root, files[pin_copy.NAME])
         if copied:
             self._records.add_pins(copied)
-        found = files[owner.NAME]
-        if found is not None and not self._written and is_ahead(self._watch, self._records, found):
-            self._records.mark_unread(self._watch, owner.NAME, found.digest)
+        record = files[owner.NAME]
+        if (
+            record is not None
+            and not self._written
+            and is_ahead(self._watch, self._records, record)
+        ):
+            self._records.mark_unread(self._watch, owner.NAME, record.digest)
         self._records.confirm(self._watch)
         doubts = doubts_about(
             self._watch,
@@ -116,12 +120,12 @@ class RootKeeper:
         return doubts
 
     def look_below(self, paths: Iterable[str]) -> RootDoubts | None:
-        """What is doubtful because a directory on the way to some paths is pruned as well."""
+        """Doubts because a directory between the root and some paths is pruned as well."""
         holder = pruned_below(self._root, paths, self._records.identity)
         return RootDoubts(locked=holder) if holder else None
 
     def accept(self) -> list[TrashItem]:
-        """Record that a person wants pruning to go on with what the ledger knows now.
+        """Record that a person accepts the ledger as it is now, so that pruning continues.
 
         Returns:
             What is in the trash and was not known.
@@ -138,8 +142,8 @@ class RootKeeper:
 
     def _begin(self) -> None:
         if not self._begun:
-            found = os.stat(self._root)
-            self._records.begin_root(self._watch, self._root, found.st_dev, found.st_ino)
+            status = os.stat(self._root)
+            self._records.begin_root(self._watch, self._root, status.st_dev, status.st_ino)
             self._begun = True
 
     def _acquire(self, *, enforce: bool) -> str:

@@ -119,7 +119,7 @@ def _named(data: bytes) -> str:
 def _is_same(root_fd: int, file: int) -> bool:
     """Whether the file that is locked still is the one in the records."""
     with contextlib.suppress(OSError), opened_records(root_fd) as records_fd:
-        found = os.stat(NAME, dir_fd=records_fd, follow_symlinks=False)
+        status = os.stat(NAME, dir_fd=records_fd, follow_symlinks=False)
         held = os.fstat(file)
-        return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
+        return (status.st_dev, status.st_ino) == (held.st_dev, held.st_ino)
     return False

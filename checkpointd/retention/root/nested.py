@@ -27,8 +27,8 @@ def pruned_above(root: str, identity: str) -> str:
     """
     above = os.path.dirname(os.path.realpath(root))
     while True:
-        if found := _pruned(above, identity, "contains this root"):
-            return found
+        if sentence := _pruned(above, identity, "contains this root"):
+            return sentence
         if above == os.path.dirname(above):
             return ""
         above = os.path.dirname(above)
@@ -47,8 +47,8 @@ def pruned_below(root: str, paths: Iterable[str], identity: str) -> str:
         above = os.path.dirname(path)
         while above not in seen and len(above) > len(root):
             seen.add(above)
-            if found := _pruned(above, identity, "is inside this root"):
-                return found
+            if sentence := _pruned(above, identity, "is inside this root"):
+                return sentence
             above = os.path.dirname(above)
     return ""
 
@@ -62,8 +62,8 @@ def _pruned(directory: str, identity: str, where: str) -> str:
         file = read_records(directory)[owner.NAME]
     except OSError as error:
         return f"The directory {directory!r} {where}. {unreadable(directory, error)}"
-    found = None if file is None else owner.owner_in(file)
-    if file is None or (found is not None and found.ledger == identity):
+    recorded_owner = None if file is None else owner.owner_in(file)
+    if file is None or (recorded_owner is not None and recorded_owner.ledger == identity):
         return ""
     return (
         f"The directory {directory!r}, which {where}, is pruned by another checkpointd with a "

@@ -1,4 +1,4 @@
-"""Whose ledger a root belongs to, and how far that ledger had come when it last removed anything.
+"""Which ledger a root belongs to, and its progress when it last removed anything.
 
 By it a ledger that is new here, that was put back from a backup, or that another process uses as
 well is noticed before it removes anything.

@@ -1,4 +1,4 @@
-"""What looking at a root and keeping its records needs of the ledger."""
+"""What inspecting a root and updating its records needs of the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RootReader(Protocol):
-    """What looking at a root needs of the ledger; one that is open for reading is enough."""
+    """What inspecting a root needs of the ledger; one that is open for reading is enough."""
 
     @property
     def identity(self) -> str:
@@ -53,7 +53,7 @@ class RootReader(Protocol):
 
 
 class RootLedger(RootReader, Protocol):
-    """What keeping a root's records needs of the ledger."""
+    """What updating a root's records needs of the ledger."""
 
     @property
     def opening_progress(self) -> int:

@@ -1,4 +1,4 @@
-"""Who may see and remove an item of the trash: whoever could do so before it was pruned.
+"""Who may see and remove an item of the trash: those who could before it was pruned.
 
 An item gets the owner, the group and the mode of the directory that its checkpoint was in, less
 what the directories above it did not let through. Nobody gains access by a pruning: where an
@@ -104,11 +104,11 @@ def give(file: int, access: Access) -> None:
 
 
 def _access_of(directory: str | int) -> Access:
-    found = os.stat(directory)
-    mode = stat.S_IMODE(found.st_mode)
+    status = os.stat(directory)
+    mode = stat.S_IMODE(status.st_mode)
     try:
         os.getxattr(directory, _LISTS[0])
         mode &= ~0o077
     except OSError:
         pass
-    return Access(mode, found.st_uid, found.st_gid)
+    return Access(mode, status.st_uid, status.st_gid)

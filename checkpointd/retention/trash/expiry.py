@@ -1,4 +1,4 @@
-"""When the trash deletes for good: after `trash_ttl`, and early where the job needs the space.
+"""When items of the trash are deleted for good: after `trash_ttl`, or early if space is needed.
 
 Early means oldest first, and only until two more of the largest checkpoints fit beside a reserve.
 What a changed policy removed goes last, and only while those two would not fit at all: it is what
@@ -117,12 +117,12 @@ def to_delete(items: Sequence[TrashItem], disk: Disk, limits: TrashLimits) -> li
     oldest_first = sorted(items, key=lambda i: (i.manifest.policy_changed, -age[i.id], i.id))
     reason = "it has been in the trash for longer than trash_ttl = {}"
     ttl = {item.id: limits.ttl_of(item) for item in items}
-    found = [
+    chosen = [
         Deleted(item, reason.format(exact_duration(ttl[item.id])))
         for item in oldest_first
         if age[item.id] > ttl[item.id]
     ]
-    free = disk.free + sum(one.item.manifest.size_bytes for one in found)
+    free = disk.free + sum(one.item.manifest.size_bytes for one in chosen)
     for item in oldest_first:
         if age[item.id] > ttl[item.id]:
             continue
@@ -130,9 +130,9 @@ def to_delete(items: Sequence[TrashItem], disk: Disk, limits: TrashLimits) -> li
         needed = limits.next_saves if last else limits.reserve(disk.total)
         if free >= needed:
             continue
-        found.append(Deleted(item, _why_early(free, limits, disk.total), early=True))
+        chosen.append(Deleted(item, _why_early(free, limits, disk.total), early=True))
         free += item.manifest.size_bytes
-    return found
+    return chosen
 
 
 def _why_early(free: int, limits: TrashLimits, total: int) -> str:

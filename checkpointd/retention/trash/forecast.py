@@ -1,4 +1,4 @@
-"""What the next saves of the job would do to the trash, so that a person knows before."""
+"""Forecasts what the next saves of the job would delete from the trash."""
 
 from __future__ import annotations
 

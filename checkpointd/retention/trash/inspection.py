@@ -43,7 +43,7 @@ def why_unusable(place: TrashPlace) -> str:
     return ""
 
 
-def is_same_mount(one: str | int, other: str | int) -> bool:
+def is_same_mount(first: str | int, second: str | int) -> bool:
     """Whether something can be renamed from one directory to another.
 
     A bind mount is the same file system and another mount: there a rename fails as well.
@@ -51,7 +51,7 @@ def is_same_mount(one: str | int, other: str | int) -> bool:
     Raises:
         OSError: one cannot be opened.
     """
-    return _mount_of(one) == _mount_of(other)
+    return _mount_of(first) == _mount_of(second)
 
 
 def _mount_of(directory: str | int) -> tuple[int, str | None]:

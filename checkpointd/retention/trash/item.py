@@ -52,10 +52,10 @@ def read_item(root: str, trash_fd: int, identity: str) -> TrashItem | None:
         OSError: it cannot be read.
     """
     with opened(identity, trash_fd) as item_fd:
-        found = read_manifest(item_fd)
-    if found is None:
+        parsed = read_manifest(item_fd)
+    if parsed is None:
         return None
-    stage, manifest, owner = found
+    stage, manifest, owner = parsed
     is_foreign = os.geteuid() == 0 and owner != 0
     path = f"{root.rstrip('/')}/{manifest.path}"
     return TrashItem(identity, path, stage, manifest, is_foreign)
@@ -81,7 +81,7 @@ def every_item(place: TrashPlace) -> list[TrashItem]:
     Raises:
         OSError: the trash is there and cannot be read.
     """
-    found = []
+    items = []
     with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in item_ids(trash_fd):
             try:
@@ -89,5 +89,5 @@ def every_item(place: TrashPlace) -> list[TrashItem]:
             except FileNotFoundError:  # the job is removing its directory, the trash with it
                 continue
             if item is not None:
-                found.append(item)
-    return sorted(found, key=lambda item: (item.manifest.at, item.id), reverse=True)
+                items.append(item)
+    return sorted(items, key=lambda item: (item.manifest.at, item.id), reverse=True)

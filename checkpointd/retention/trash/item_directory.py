@@ -23,7 +23,9 @@ _RESERVE_BYTES = 256 * 1024
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def make(trash_fd: int, manifest: Manifest, who: access.Access, step: Callable[[str], None]) -> str:
+def make(
+    trash_fd: int, manifest: Manifest, access_of_item: access.Access, step: Callable[[str], None]
+) -> str:
     """Create an item with its manifest; the reserve is deleted when the disk is full.
 
     Returns:
@@ -35,7 +37,7 @@ def make(trash_fd: int, manifest: Manifest, who: access.Access, step: Callable[[
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(manifest.at))
     identity = f"{stamp}-{secrets.token_hex(4)}"
     try:
-        _write(trash_fd, identity, manifest, who, step)
+        _write(trash_fd, identity, manifest, access_of_item, step)
     except OSError as error:
         discard(trash_fd, identity)
         if error.errno not in _FULL or not exists(_RESERVE, trash_fd):
@@ -43,7 +45,7 @@ def make(trash_fd: int, manifest: Manifest, who: access.Access, step: Callable[[
         with contextlib.suppress(FileNotFoundError):  # another removal of this round needed it
             os.unlink(_RESERVE, dir_fd=trash_fd)
         try:
-            _write(trash_fd, identity, manifest, who, step)
+            _write(trash_fd, identity, manifest, access_of_item, step)
         except OSError:
             discard(trash_fd, identity)
             raise
@@ -124,7 +126,7 @@ def _write(
     trash_fd: int,
     identity: str,
     manifest: Manifest,
-    who: access.Access,
+    access_of_item: access.Access,
     step: Callable[[str], None],
 ) -> None:
     step("make")
@@ -132,8 +134,8 @@ def _write(
     with opened(identity, trash_fd) as item_fd:
         os.mkdir(moves.CONTENT, 0o700, dir_fd=item_fd)
         step("write")
-        write_manifest(manifest, item_fd, who.of_files)
+        write_manifest(manifest, item_fd, access_of_item.of_files)
         with opened(moves.CONTENT, item_fd) as content_fd:
-            access.give(content_fd, who)
-        access.give(item_fd, who)
+            access.give(content_fd, access_of_item)
+        access.give(item_fd, access_of_item)
     os.fsync(trash_fd)

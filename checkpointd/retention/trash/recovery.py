@@ -1,4 +1,4 @@
-"""What a start does with items that a crash left half moved: each is finished or undone."""
+"""Recovers items that a crash left half moved: each move is finished or undone."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def recover(
     place: TrashPlace, is_trusted: Callable[[TrashItem], bool], on_step: Callable[[str], None]
 ) -> list[Recovered]:
     """Finish or undo what a crash left; see `Trash.recover`."""
-    found = []
+    recovered = []
     with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in item_ids(trash_fd):
             try:
-                found.append(_recover(place.root, trash_fd, identity, is_trusted, on_step))
+                recovered.append(_recover(place.root, trash_fd, identity, is_trusted, on_step))
             except OSError as error:
                 message = f"{identity} was left as it is: {error.strerror}."
-                found.append(Recovered(identity, "unclear", None, message))
-    return found
+                recovered.append(Recovered(identity, "unclear", None, message))
+    return recovered
 
 
 def _recover(

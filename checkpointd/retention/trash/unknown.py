@@ -1,4 +1,4 @@
-"""What is in a trash and was not put there by this ledger: nobody decided here that it may go."""
+"""Items of a trash that this ledger did not put there: it must not delete them."""
 
 from __future__ import annotations
 

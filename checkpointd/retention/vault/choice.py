@@ -72,12 +72,12 @@ def too_many(copies: Iterable[TrashItem], count: int) -> list[TrashItem]:
         count: how many of each path stay.
     """
     seen = Counter[str]()
-    found = []
+    surplus = []
     for copy in copies:
         seen[copy.path] += 1
         if seen[copy.path] > count:
-            found.append(copy)
-    return found
+            surplus.append(copy)
+    return surplus
 
 
 def to_copy(planned: RetentionPlan, items: Iterable[TrashItem]) -> list[Entry]:

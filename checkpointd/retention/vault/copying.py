@@ -27,14 +27,14 @@ def copy_file(name: str, from_fd: int, to_fd: int) -> None:
         name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=from_fd
     )
     try:
-        found = os.fstat(source)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         target = os.open(name, flags, 0o600, dir_fd=to_fd)
         try:
             _copy_content(source, target)
-            _copy_attributes(found, target)
+            _copy_attributes(status, target)
             os.fsync(target)
             os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
@@ -72,8 +72,8 @@ def _copy_content(source: int, target: int) -> None:
                 rest = rest[os.write(target, rest) :]
 
 
-def _copy_attributes(found: os.stat_result, target: int) -> None:
+def _copy_attributes(status: os.stat_result, target: int) -> None:
     with contextlib.suppress(PermissionError):
-        os.fchown(target, found.st_uid, found.st_gid)
-    os.fchmod(target, stat.S_IMODE(found.st_mode))
-    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -84,10 +84,10 @@ class Vault:
         Raises:
             OSError: the vault is there and cannot be read.
         """
-        found = self._items.items()
+        copies = self._items.items()
         with contextlib.suppress(NotADirectoryError):
-            found += finished_items(former_place(self._items.root))
-        return sorted(found, key=lambda item: (item.manifest.at, item.id), reverse=True)
+            copies += finished_items(former_place(self._items.root))
+        return sorted(copies, key=lambda item: (item.manifest.at, item.id), reverse=True)
 
     def bytes(self) -> int:
         """The size of all copies."""

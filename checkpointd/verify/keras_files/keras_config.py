@@ -105,10 +105,10 @@ def _of_hdf5(path: str) -> KerasConfig:
     )
 
 
-def _parsed(text: str, what: str) -> dict[str, Any]:
+def _parsed(text: str, name: str) -> dict[str, Any]:
     if not text:
         return {}
-    value = bounded_json.parse(text, what)
+    value = bounded_json.parse(text, name)
     return value if isinstance(value, dict) else {}
 
 

@@ -3,7 +3,7 @@
 A save over an older one, or a copy of one, replaces a bundle's shards before its index. Until the
 index follows, its checksums are those of the older save, and nothing that training has changed
 matches them. Where everything matches but one tensor, shards and index are of one save: nothing
-will follow that mends that tensor, unless it is still being filled in. What fills a new shard in
+will follow that repairs that tensor, unless it is still being filled in. What fills a new shard in
 place comes to its last tensor at the end, and leaves zeros where it has only reserved the space.
 
 Where each tensor that does not match differs in one byte from what the index describes, or a small
@@ -46,7 +46,7 @@ _CERTAIN = 1e-3
 
 
 def is_damaged(context: ScanContext) -> bool:
-    """Return whether it was damaged after it was saved, so that no writer will mend it.
+    """Return whether it was damaged after it was saved, so that no writer will repair it.
 
     Raises:
         OSError: it could not be read.

@@ -301,7 +301,7 @@ def _detail(change: Change) -> dict[str, object]:
     return {"name": change.name, "before": change.before.norm, "now": change.now.norm}
 
 
-def _several(items: Sequence[str], what: str) -> str:
+def _several(items: Sequence[str], noun: str) -> str:
     shown = "; ".join(items[:_SHOWN])
     rest = len(items) - _SHOWN
-    return printable(f"{shown}; and {rest} more {what}" if rest > 0 else shown)
+    return printable(f"{shown}; and {rest} more {noun}" if rest > 0 else shown)

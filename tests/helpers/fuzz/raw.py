@@ -162,7 +162,7 @@ def serialised(fields: list[Field]) -> bytes:
 
 
 def message_mutated(data: bytes, rng: random.Random) -> bytes:
-    """Change one field of a message somewhere, with the lengths of all around it mended."""
+    """Change one field of a message somewhere, with the lengths of all around it corrected."""
     fields = parsed(data)
     if not fields:
         return mutated(data, rng)

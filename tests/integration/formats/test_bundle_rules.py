@@ -18,7 +18,7 @@ OPEN_EACH = """
 import json, os, resource, sys
 import tensorflow as tf
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-said = {}
+exit_codes = {}
 for name in sys.argv[2:]:
     child = os.fork()
     if not child:
@@ -29,8 +29,8 @@ for name in sys.argv[2:]:
         except Exception as error:
             os._exit(2 if "hecksum" in str(error) or "Key" in str(error) else 1)
         os._exit(0)
-    said[name] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-print(json.dumps(said))
+    exit_codes[name] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(exit_codes))
 """
 """0: read; 1: refused; 2: not the bytes that were written, or parts missing; -6: SIGABRT."""
 
@@ -50,7 +50,7 @@ def test_what_tensorflow_does_not_survive_is_refused_before(tmp_path: Path) -> N
         text=True,
         timeout=100,
     )
-    said = json.loads(done.stdout)
-    assert sorted(name for name, code in said.items() if name[0] == "b" and code == 0) == []
-    assert list(said.values()).count(-6) >= 10
-    assert sorted(n for n, code in said.items() if n[0] == "g" and code not in (0, 2)) == []
+    exit_codes = json.loads(done.stdout)
+    assert sorted(name for name, code in exit_codes.items() if name[0] == "b" and code == 0) == []
+    assert list(exit_codes.values()).count(-6) >= 10
+    assert sorted(n for n, code in exit_codes.items() if n[0] == "g" and code not in (0, 2)) == []

@@ -51,8 +51,8 @@ def test_a_burst_is_reported_completely_and_each_once(tmp_path: Path) -> None:
             ),
             30,
         )
-    told = [e.checkpoint.path for e in recorder.of(GenerationUpdate) if e.state == "settled"]
-    assert len(told) == len(set(told)) == 2000
+    settled = [e.checkpoint.path for e in recorder.of(GenerationUpdate) if e.state == "settled"]
+    assert len(settled) == len(set(settled)) == 2000
     assert not recorder.of(Coalesced)
 
 

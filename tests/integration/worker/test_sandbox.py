@@ -87,8 +87,8 @@ def code(tmp_path: Path) -> Path:
     foreign = tmp_path / "foreign" / "secret"
     foreign.parent.mkdir()
     foreign.write_text("secret")
-    told = {"foreign": str(foreign), "daemon": os.getpid(), "port": 0}
-    (home / "target.json").write_text(json.dumps(told))
+    targets = {"foreign": str(foreign), "daemon": os.getpid(), "port": 0}
+    (home / "target.json").write_text(json.dumps(targets))
     return home
 
 
@@ -155,7 +155,7 @@ def test_user_code_can_do_nothing_but_compute(saved: Path, code: Path, tmp_path:
         assert check.details["at_home"]
         attacks = check.details["attacks"]
         assert len(attacks) > 50
-        assert {name: told for name, told in attacks.items() if told != "refused"} == {}
+        assert {name: outcome for name, outcome in attacks.items() if outcome != "refused"} == {}
         leaked = [
             link
             for link in check.details["open"]
@@ -176,11 +176,11 @@ def test_a_user_check_that_is_refused_a_file_gets_a_message_about_read_paths(
         checks=(UserCheck("reads", "hostile_code:read_foreign", "scan"),),
         skip=LOAD_CHECKS,
     )
-    said: list[CheckResult] = []
+    results: list[CheckResult] = []
     model = [(saved / "model.h5", Format.HDF5)]
-    verify(model, settings, tmp_path / "scratch", said.append)
-    assert said[-1].reason == "reads.check_error"
-    assert "refused by the sandbox: name what it has to read in read_paths" in said[-1].message
+    verify(model, settings, tmp_path / "scratch", results.append)
+    assert results[-1].reason == "reads.check_error"
+    assert "refused by the sandbox: name what it has to read in read_paths" in results[-1].message
     opened = replace(settings, read_paths=(str(code.parent / "foreign"),))
     report = verify(model, opened, tmp_path / "scratch")[0].report
     assert report is not None
@@ -208,12 +208,12 @@ def test_a_checkpoint_replaced_while_it_is_read_is_superseded(
     )
     path = home / name
     moved = path.parent if form is Format.TF_CHECKPOINT else path
-    told = {"moved": (str(moved), moved.stat().st_ino)}
-    (code / "target.json").write_text(json.dumps(told))
-    said = []
+    targets = {"moved": (str(moved), moved.stat().st_ino)}
+    (code / "target.json").write_text(json.dumps(targets))
+    results = []
 
     def replace_it(check: CheckResult) -> None:
-        said.append((check.name, check.message))
+        results.append((check.name, check.message))
         if check.name == "drift":
             moved.rename(f"{moved}.old")
             if os.path.isdir(f"{moved}.old"):
@@ -222,7 +222,7 @@ def test_a_checkpoint_replaced_while_it_is_read_is_superseded(
                 shutil.copy2(f"{moved}.old", moved)
 
     answer = verify([(path, form)], settings, tmp_path / "scratch", replace_it)[0]
-    assert said[-1] == ("waits", "refused")
+    assert results[-1] == ("waits", "refused")
     assert answer.end is End.SUPERSEDED, answer
 
 
@@ -262,8 +262,8 @@ def test_a_kernel_that_cannot_confine_loads_nothing_unless_it_may(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
-    enforced, tried, workers = told
+    lines: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
+    enforced, tried, workers = lines
     assert (enforced["verdict"], enforced["reason"]) == ("inconclusive", "load.sandbox_unavailable")
     assert missing in enforced["message"]
     assert 'sandbox = "best-effort" in [worker]' in enforced["message"]
@@ -334,8 +334,8 @@ def test_an_older_landlock_keeps_files_whole_as_well(tmp_path: Path, abi: int) -
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["state"] == [abi, True, []]
-    assert told["read"] == "DONE"
-    assert set(told["attacks"]) == {"refused"}
+    outcome = json.loads(done.stdout)
+    assert outcome["state"] == [abi, True, []]
+    assert outcome["read"] == "DONE"
+    assert set(outcome["attacks"]) == {"refused"}
     assert (foreign.read_text(), readable.read_text()) == ("whole", "whole")

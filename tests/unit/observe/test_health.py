@@ -21,7 +21,7 @@ def test_all_parts_going_on_is_healthy_and_ready() -> None:
 
 
 def test_a_stuck_loop_or_supervisor_is_unhealthy() -> None:
-    """These two are what a restart mends."""
+    """These two are what a restart fixes."""
     loop = judge(replace(GOOD, loop_at=50.0), 100.0)
     supervisor = judge(replace(GOOD, supervisor_at=50.0), 100.0)
     assert not loop.healthy
@@ -39,7 +39,7 @@ def test_a_part_that_has_not_started_is_unhealthy() -> None:
 
 
 def test_a_hung_disk_is_reported_and_leaves_the_daemon_healthy_and_not_ready() -> None:
-    """A restart would not mend a mount, and would stop the other watches."""
+    """A restart would not fix a mount, and would stop the other watches."""
     hung = replace(WATCH, up=False, hung=True, message="The file system has not answered.")
     health = judge(replace(GOOD, watches=(WATCH, hung)), 101.0)
     assert (health.healthy, health.ready) == (True, False)

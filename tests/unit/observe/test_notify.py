@@ -31,7 +31,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
         yield sock, name
 
 
-def heard(sock: socket.socket) -> list[str]:
+def received(sock: socket.socket) -> list[str]:
     """The assignments of one datagram."""
     return sock.recv(4096).decode().split("\n")
 
@@ -42,20 +42,20 @@ def test_each_word_arrives_as_one_datagram(manager: tuple[socket.socket, str]) -
     notifier = Notifier({"NOTIFY_SOCKET": name})
     assert notifier.enabled
     assert notifier.ready("watching 2 directories")
-    assert heard(sock) == ["READY=1", "STATUS=watching 2 directories"]
+    assert received(sock) == ["READY=1", "STATUS=watching 2 directories"]
     notifier.status("line one\nWATCHDOG=1 \udcff")
-    assert heard(sock) == ["STATUS=line one WATCHDOG=1 \\xff"]
+    assert received(sock) == ["STATUS=line one WATCHDOG=1 \\xff"]
     notifier.watchdog()
-    assert heard(sock) == ["WATCHDOG=1"]
+    assert received(sock) == ["WATCHDOG=1"]
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notifier.reloading()
-    word, stamp = heard(sock)
+    word, stamp = received(sock)
     assert word == "RELOADING=1"
     assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= before + 10_000_000
     notifier.extend(1.5)
-    assert heard(sock) == ["EXTEND_TIMEOUT_USEC=1500000"]
+    assert received(sock) == ["EXTEND_TIMEOUT_USEC=1500000"]
     notifier.stopping()
-    assert heard(sock) == ["STOPPING=1"]
+    assert received(sock) == ["STOPPING=1"]
     notifier.close()
     assert not notifier.watchdog()
 

@@ -16,25 +16,17 @@ from checkpointd.systemd.plan import Step
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROGRAM = "/usr/bin/env"
+pytestmark = pytest.mark.usefixtures("program_of_the_system")
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program where the service can start it, and no accounts made by these tests."""
-    monkeypatch.setattr(service, "find_program", lambda: PROGRAM)
-    monkeypatch.setattr(service.sys, "executable", PROGRAM)
-    monkeypatch.setattr(service.sys, "base_prefix", "/usr")
-    monkeypatch.setattr(service.sysconfig, "get_path", lambda _name: "/usr/lib")
-    monkeypatch.setattr(Disk, "run", lambda *_: "")
-
-
-def test_a_worker_is_installed_and_removed(tmp_path: Path) -> None:
+def test_a_worker_is_installed_and_removed(tmp_path: Path, program_of_the_system: str) -> None:
     """With this program; its config says what to name, and stays."""
     disk = Disk(str(tmp_path))
     done = install_worker(disk, HOST)
     unit = (tmp_path / "etc/systemd/system/checkpointd-worker.service").read_text("utf-8")
-    assert f"ExecStart={PROGRAM} --config /etc/checkpointd/config.toml worker\n" in unit
+    assert (
+        f"ExecStart={program_of_the_system} --config /etc/checkpointd/config.toml worker\n" in unit
+    )
     assert done.next_steps == [
         "name the scheduler and the certificates in /etc/checkpointd/config.toml",
         "systemctl daemon-reload",

@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     from checkpointd.systemd.installer import Outcome
     from checkpointd.systemd.layout import Layout
 
-PROGRAM = "/usr/bin/env"
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program where the service can start it, and no accounts made by these tests."""
-    monkeypatch.setattr(service, "find_program", lambda: PROGRAM)
-    monkeypatch.setattr(service.sys, "executable", PROGRAM)
-    monkeypatch.setattr(service.sys, "base_prefix", "/usr")
-    monkeypatch.setattr(service.sysconfig, "get_path", lambda _name: "/usr/lib")
-    monkeypatch.setattr(Disk, "run", lambda *_: "")
+pytestmark = pytest.mark.usefixtures("program_of_the_system")
 
 
 def install(

@@ -275,9 +275,9 @@ def test_the_role_of_a_dataset_follows_from_its_path(key: str, role: str) -> Non
 )
 def test_a_single_number_and_a_random_state_are_no_weights(key: str, role: str) -> None:
     """Unless an optimizer trains it; and what decided the role is reported."""
-    told = roles.of_hdf5 if "/vars/" in key or ":0" in key else roles.of_bundle
-    assert told(key, shape=()).role == role
-    assert told(key, shape=()).decided_by
+    role_of = roles.of_hdf5 if "/vars/" in key or ":0" in key else roles.of_bundle
+    assert role_of(key, shape=()).role == role
+    assert role_of(key, shape=()).decided_by
 
 
 def test_the_graph_of_objects_may_hold_anything() -> None:

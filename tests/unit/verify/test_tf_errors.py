@@ -29,7 +29,7 @@ class ResourceExhaustedError(Exception):
     """Called as TensorFlow's is."""
 
 
-def said(error: BaseException) -> str:
+def problem_text(error: BaseException) -> str:
     """The sentence on what is lacking."""
     found = environment_problem(error)
     assert found is not None
@@ -39,10 +39,10 @@ def said(error: BaseException) -> str:
 
 def test_an_op_that_only_a_gpu_has_is_distinguished_from_one_that_was_removed() -> None:
     """A GPU is asked for where the op has a kernel there, and for no other op."""
-    gpu = said(ValueError(KERNEL % ("CudnnRNN", "  device='GPU'; T in [DT_FLOAT]")))
-    gone = said(ValueError(KERNEL % ("BoostedTreesBucketize", "  <no registered kernels>")))
+    gpu = problem_text(ValueError(KERNEL % ("CudnnRNN", "  device='GPU'; T in [DT_FLOAT]")))
+    gone = problem_text(ValueError(KERNEL % ("BoostedTreesBucketize", "  <no registered kernels>")))
     types = "  device='XLA_CPU_JIT'; T in [DT_HALF]\n  device='CPU'; T in [DT_FLOAT]"
-    other = said(ValueError(KERNEL % ("MatMul", types)))
+    other = problem_text(ValueError(KERNEL % ("MatMul", types)))
     assert "'CudnnRNN' on GPU alone" in gpu
     assert gone == (
         "This TensorFlow has no kernel for the op 'BoostedTreesBucketize' on any device."
@@ -56,7 +56,7 @@ def test_an_eager_op_without_a_kernel_is_the_same() -> None:
         "Could not find device for node: {{node C}} = CudnnRNN[T=DT_FLOAT]\n"
         "All kernels registered for op CudnnRNN:\n  device='GPU'; T in [DT_FLOAT]\n [Op:CudnnRNN]"
     )
-    assert "'CudnnRNN' on GPU alone" in said(ValueError(text))
+    assert "'CudnnRNN' on GPU alone" in problem_text(ValueError(text))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_an_eager_op_without_a_kernel_is_the_same() -> None:
 )
 def test_what_is_lacking_is_named(text: str, expected: str) -> None:
     """The library to install, the device, the version: what a reader can do about it."""
-    assert expected in said(ValueError(text))
+    assert expected in problem_text(ValueError(text))
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ResourceExhaustedError("OOM when allocating")])

@@ -175,7 +175,7 @@ def test_whatever_a_check_does_is_an_error_of_that_check(module: str) -> None:
     assert found["looks"].outcome is Outcome.PASS
     assert "ValueError: two lines (mychecks.py, line 13)" in found["raises"].message
     assert "of type int: name a function" in found["number"].message
-    assert "has no 'nothing': mend the name" in found["nothing"].message
+    assert "has no 'nothing': correct the name" in found["nothing"].message
 
 
 @pytest.mark.parametrize("module", [_LOOKS], indirect=True)

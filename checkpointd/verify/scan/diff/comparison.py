@@ -70,26 +70,28 @@ def diff(first: Request, second: Request, *, weights_only: bool = False) -> dict
     return facts
 
 
-def _compare(one: Side, other: Side, *, weights_only: bool) -> dict[str, Any]:
-    same_format = one.planned.format is other.planned.format
-    bundles = bool(one.planned.bundles), bool(other.planned.bundles)
-    ours, theirs = one.tensors, other.tensors
+def _compare(first: Side, second: Side, *, weights_only: bool) -> dict[str, Any]:
+    same_format = first.planned.format is second.planned.format
+    bundles = bool(first.planned.bundles), bool(second.planned.bundles)
+    ours, theirs = first.tensors, second.tensors
     if bundles[0] != bundles[1]:  # counters of the container, which the other has no place for
         ours = [t for t in ours if t.key.split("/", 1)[0] not in _COUNTERS]
         theirs = [t for t in theirs if t.key.split("/", 1)[0] not in _COUNTERS]
     found = pair(ours, theirs)
     listed = _Listed()
-    readers = ValueReader(one.planned), ValueReader(other.planned)
+    readers = ValueReader(first.planned), ValueReader(second.planned)
     try:
-        rows = [_row(p, one, other, readers) for p in found.pairs if not _is_graph(p, same_format)]
+        rows = [
+            _row(p, first, second, readers) for p in found.pairs if not _is_graph(p, same_format)
+        ]
     finally:
         for reader in readers:
             reader.close()
     changed = [row for row in rows if row["changed"]]
     unread = [row for row in rows if row["unread"]]
     facts: dict[str, Any] = {
-        "a": one.facts,
-        "b": other.facts,
+        "a": first.facts,
+        "b": second.facts,
         "result": "",
         "counts": {
             "same": len(rows) - len(changed) - len(unread),
@@ -100,21 +102,21 @@ def _compare(one: Side, other: Side, *, weights_only: bool) -> dict[str, Any]:
             "not_compared": len(unread),
         },
         "paired_by": dict(Counter(p.by for p in found.pairs)),
-        "norm": [_norm(one), _norm(other)],
+        "norm": [_norm(first), _norm(second)],
         "difference_norm": _joined(changed),
         "changed": listed.rows([_public(row) for row in changed]),
-        "appeared": listed.rows([_only(t, other) for t in found.appeared]),
-        "gone": listed.rows([_only(t, one) for t in found.gone]),
+        "appeared": listed.rows([_only(t, second) for t in found.appeared]),
+        "gone": listed.rows([_only(t, first) for t in found.gone]),
         "unclear": {
-            "a": listed.rows([_only(t, one) for t in found.unclear[0]]),
-            "b": listed.rows([_only(t, other) for t in found.unclear[1]]),
+            "a": listed.rows([_only(t, first) for t in found.unclear[0]]),
+            "b": listed.rows([_only(t, second) for t in found.unclear[1]]),
         },
         "not_compared": listed.rows([_public(row) for row in unread]),
-        "signatures": _signatures(one, other) if not weights_only else _not_compared(""),
-        "configuration": _configuration(one, other) if not weights_only else _not_compared(""),
+        "signatures": _signatures(first, second) if not weights_only else _not_compared(""),
+        "configuration": _configuration(first, second) if not weights_only else _not_compared(""),
         "problems": [
             {"path": side.planned.path, "message": printable(p.message, 500)}
-            for side in (one, other)
+            for side in (first, second)
             for p in side.contents.problems[:_MAX_SENTENCES]
         ],
     }
@@ -139,9 +141,9 @@ def _result(facts: Mapping[str, Any]) -> str:
 
 
 def _row(
-    pair: Pair, one: Side, other: Side, readers: tuple[ValueReader, ValueReader]
+    pair: Pair, first: Side, second: Side, readers: tuple[ValueReader, ValueReader]
 ) -> dict[str, Any]:
-    a, b = one.stats(pair.first), other.stats(pair.second)
+    a, b = first.stats(pair.first), second.stats(pair.second)
     row: dict[str, Any] = {
         "name": _name_of(pair),
         "names": [printable(pair.first.name, _NAME), printable(pair.second.name, _NAME)],
@@ -255,19 +257,19 @@ def _compared(differences: list[str]) -> dict[str, Any]:
     return {"compared": True, "note": note, "differences": differences[:_MAX_SENTENCES]}
 
 
-def _signatures(one: Side, other: Side) -> dict[str, Any]:
-    if one.signatures is None or other.signatures is None:
-        known = one.signatures is not None or other.signatures is not None
+def _signatures(first: Side, second: Side) -> dict[str, Any]:
+    if first.signatures is None or second.signatures is None:
+        known = first.signatures is not None or second.signatures is not None
         return _not_compared("Only a SavedModel has signatures." if known else "")
-    return _compared(configuration.of_signatures(one.signatures, other.signatures))
+    return _compared(configuration.of_signatures(first.signatures, second.signatures))
 
 
-def _configuration(one: Side, other: Side) -> dict[str, Any]:
-    ours, theirs = one.config, other.config
+def _configuration(first: Side, second: Side) -> dict[str, Any]:
+    ours, theirs = first.config, second.config
     if not ours.model or not theirs.model:
         known = bool(ours.model) != bool(theirs.model)
         return _not_compared("Only one of the two has a configuration." if known else "")
-    same_writer = one.planned.format is other.planned.format and ours.writer == theirs.writer
+    same_writer = first.planned.format is second.planned.format and ours.writer == theirs.writer
     found = configuration.differences(
         ours.model.get("config"), theirs.model.get("config"), "", same_writer=same_writer
     )

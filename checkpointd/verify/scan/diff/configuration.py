@@ -72,10 +72,10 @@ def differences(first: Any, second: Any, prefix: str, *, same_writer: bool) -> l
 _missing = object()
 
 
-def _text(found: Mapping[str, Any], path: str) -> str:
-    if path not in found:
+def _text(values: Mapping[str, Any], path: str) -> str:
+    if path not in values:
         return "nothing"
-    return printable(json.dumps(found[path], default=str), _SHOWN)
+    return printable(json.dumps(values[path], default=str), _SHOWN)
 
 
 def of_signatures(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

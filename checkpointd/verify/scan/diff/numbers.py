@@ -118,37 +118,37 @@ def decoded(block: Array, dtype: str) -> Array:
     return values.astype(np.complex128 if values.dtype.kind == "c" else np.float64)
 
 
-def _count(found: Difference, one: Array, other: Array) -> None:
-    found.values += len(one)
+def _count(difference: Difference, first: Array, second: Array) -> None:
+    difference.values += len(first)
     with np.errstate(all="ignore"):
-        if one.dtype.kind in "iu" and other.dtype.kind in "iu":
-            distance = _exact(one, other)
-            one, other = one.astype(np.float64), other.astype(np.float64)
-            odd = np.zeros(len(one), bool)
+        if first.dtype.kind in "iu" and second.dtype.kind in "iu":
+            distance = _exact(first, second)
+            first, second = first.astype(np.float64), second.astype(np.float64)
+            odd = np.zeros(len(first), bool)
         else:
-            finite_one, finite_other = np.isfinite(one), np.isfinite(other)
+            finite_one, finite_other = np.isfinite(first), np.isfinite(second)
             odd = ~(finite_one & finite_other)
-            distance = np.abs(one - other)
+            distance = np.abs(first - second)
         if odd.any():
-            equal = (one[odd] == other[odd]) | (np.isnan(one[odd]) & np.isnan(other[odd]))
+            equal = (first[odd] == second[odd]) | (np.isnan(first[odd]) & np.isnan(second[odd]))
             wrong = int(np.count_nonzero(~equal))
-            found.finiteness += wrong
-            found.differing += wrong
-            one, other, distance = one[~odd], other[~odd], distance[~odd]
+            difference.finiteness += wrong
+            difference.differing += wrong
+            first, second, distance = first[~odd], second[~odd], distance[~odd]
         if not len(distance):
             return
-        found.differing += int(np.count_nonzero(distance))
-        found.absolute = max(found.absolute, float(distance.max()))
-        scale = np.maximum(np.abs(one), np.abs(other))
+        difference.differing += int(np.count_nonzero(distance))
+        difference.absolute = max(difference.absolute, float(distance.max()))
+        scale = np.maximum(np.abs(first), np.abs(second))
         ratio = np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0)
-        found.relative = max(found.relative, float(ratio.max()))
-        found.sum_of_squares += float(np.dot(distance, distance))
+        difference.relative = max(difference.relative, float(ratio.max()))
+        difference.sum_of_squares += float(np.dot(distance, distance))
 
 
-def _exact(one: Array, other: Array) -> Array:
+def _exact(first: Array, second: Array) -> Array:
     """The distance of integers, which float64 would round before it subtracts."""
-    if one.dtype != other.dtype:
-        return np.abs(one.astype(np.float64) - other.astype(np.float64))
-    unsigned = np.dtype(f"u{one.dtype.itemsize}")
-    larger, smaller = np.maximum(one, other), np.minimum(one, other)
+    if first.dtype != second.dtype:
+        return np.abs(first.astype(np.float64) - second.astype(np.float64))
+    unsigned = np.dtype(f"u{first.dtype.itemsize}")
+    larger, smaller = np.maximum(first, second), np.minimum(first, second)
     return (larger.view(unsigned) - smaller.view(unsigned)).astype(np.float64)

@@ -90,9 +90,9 @@ def pair(first: Iterable[Tensor], second: Iterable[Tensor]) -> Pairing:
     return found
 
 
-def _pair_role(found: Pairing, ones: list[Tensor], others: list[Tensor]) -> None:
+def _pair_role(pairing: Pairing, ones: list[Tensor], others: list[Tensor]) -> None:
     same_scheme = _scheme(ones) == _scheme(others)
-    rest = _Rest(found, ones, others)
+    rest = _Rest(pairing, ones, others)
     if same_scheme or not (ones and others):
         if _equal_sets(ones, others, _name):
             rest.by(NAME, _name)

@@ -155,7 +155,7 @@ class Origins:
         return found
 
     def _joined(
-        self, scope: str, name: str, found: Sources, fed: Collection[str]
+        self, scope: str, name: str, sources: Sources, fed: Collection[str]
     ) -> list[tuple[str, str]] | None:
         """Return the first part of a path that is joined; None if a tensor is not such a path."""
         node = self._walk.node(scope, base(name))
@@ -166,45 +166,45 @@ class Origins:
         fixed = [between] * (len(data) - 1)
         for rest in data[1:] if node.op in _JOIN else ():
             source = self._trace(scope, rest, fed)
-            found.computed |= source.computed or source.assets or source.filename
+            sources.computed |= source.computed or source.assets or source.filename
             fixed += source.constants
-        found.computed |= any(b".." in text for text in fixed)
-        found.computed |= sum(text.count(b"/") for text in fixed) > 1
+        sources.computed |= any(b".." in text for text in fixed)
+        sources.computed |= sum(text.count(b"/") for text in fixed) > 1
         return [(scope, data[0])]
 
-    def _before(self, scope: str, name: str, found: Sources) -> Iterable[tuple[str, str]]:
-        """Add a tensor to `found` if it is a source, and return the tensors that it is made of."""
+    def _before(self, scope: str, name: str, sources: Sources) -> Iterable[tuple[str, str]]:
+        """Add a tensor to `sources` if it is one, and return the tensors that it is made of."""
         where = base(name)
         functions = self._graph.functions
         if scope != MAIN and where in functions[scope].arguments:
-            return self._argument(scope, functions[scope].arguments.index(where), found)
+            return self._argument(scope, functions[scope].arguments.index(where), sources)
         node = self._walk.node(scope, where)
         if node is None:
-            found.computed = True
+            sources.computed = True
             return ()
         if scope == MAIN and tensor(name) in self._assets | {self._filename}:
             asset = tensor(name) in self._assets
-            found.assets |= asset
-            found.fixed |= asset and node.op not in ("Placeholder", "PlaceholderV2")
-            found.filename |= not asset
+            sources.assets |= asset
+            sources.fixed |= asset and node.op not in ("Placeholder", "PlaceholderV2")
+            sources.filename |= not asset
             return ()
-        found.computed |= scope == MAIN and tensor(name) in self._defaults
-        found.computed |= node.op == "Const" and node.constant is None  # the caller gives it
+        sources.computed |= scope == MAIN and tensor(name) in self._defaults
+        sources.computed |= node.op == "Const" and node.constant is None  # the caller gives it
         if node.constant is not None and node.constant.dtype == "string":
             strings = node.constant.strings
-            found.constants.update((b"",) if strings == () else strings or (b"(long)",))
+            sources.constants.update((b"",) if strings == () else strings or (b"(long)",))
         if node.op in PLACEHOLDERS:
-            found.given = True
+            sources.given = True
         variable = self._variables.name(where) if scope == MAIN and node.op not in ALIASES else ""
         if variable in self._variables.assigned:  # such as one that holds an asset's path
-            found.computed |= variable in self._variables.escaped
+            sources.computed |= variable in self._variables.escaped
             return [(scope, i) for i in self._variables.assigned[variable]]
         if node.op in _NO_STRINGS:
             return ()
-        return self._of_node(scope, node, name, found)
+        return self._of_node(scope, node, name, sources)
 
     def _of_node(
-        self, scope: str, node: Node, name: str, found: Sources
+        self, scope: str, node: Node, name: str, sources: Sources
     ) -> Iterable[tuple[str, str]]:
         """Return the tensors that an op passes on, and the results of functions that it calls."""
         data = data_of(node)
@@ -221,17 +221,17 @@ class Origins:
                 if port < len(results):
                     steps.append((function, results[port]))
                 else:
-                    found.computed = True
+                    sources.computed = True
             return steps
         if node.op in _MAPS:
             return [(f, result) for f in called for result in self._graph.functions[f].results]
         if node.op not in _PASS_ON:
-            found.computed = True
+            sources.computed = True
             return [(scope, i) for i in data]
         chosen = _PASS_ON[node.op]
         return [(scope, i) for k, i in enumerate(data) if chosen is None or k in chosen]
 
-    def _argument(self, function: str, index: int, found: Sources) -> Iterator[tuple[str, str]]:
+    def _argument(self, function: str, index: int, sources: Sources) -> Iterator[tuple[str, str]]:
         """Yield the tensors that an argument of a function is: of its callers, or captured."""
         objects = self._graph.objects
         captures = objects.functions.get(function, ())
@@ -239,20 +239,20 @@ class Origins:
         if index >= given:
             captured = captures[index - given]
             if captured in objects.assets:
-                found.assets = True
+                sources.assets = True
             elif captured in objects.constants:
                 yield MAIN, objects.constants[captured]
             else:  # a variable, whose value is in the checkpoint
-                found.computed = True
-        found.computed |= index < given and function in self._never_given
+                sources.computed = True
+        sources.computed |= index < given and function in self._never_given
         sites = self._callers().get(function, ())
         for scope, node in sites:
-            yield from self._at_call(function, index, scope, node, found)
+            yield from self._at_call(function, index, scope, node, sources)
         if not sites and index < given:
-            found.given = True
+            sources.given = True
 
     def _at_call(
-        self, function: str, index: int, scope: str, node: Node, found: Sources
+        self, function: str, index: int, scope: str, node: Node, sources: Sources
     ) -> Iterator[tuple[str, str]]:
         """Yield the tensors that an argument of a function is in one node that calls it."""
         data = data_of(node)
@@ -261,7 +261,7 @@ class Origins:
         if node.op in _LOOPS:
             bodies = [f for f in map(self._graph.functions.get, self._walk.called(node)) if f]
             carried = [f for f in bodies if len(f.results) == len(data)]
-            found.computed |= not carried or index >= len(data)
+            sources.computed |= not carried or index >= len(data)
             yield from ((f.name, f.results[index]) for f in carried if index < len(data))
         elif node.op == _REDUCES and index < len(results):
             yield function, results[index]
@@ -276,7 +276,7 @@ class Origins:
             yield scope, data[index + first]
         else:  # the op decides which of them becomes the argument
             yield from ((scope, name) for name in data)
-            found.computed |= not data
+            sources.computed |= not data
 
     def _callers(self) -> dict[str, list[tuple[str, Node]]]:
         if self._sites is None:

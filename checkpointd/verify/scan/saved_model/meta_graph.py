@@ -105,29 +105,29 @@ def _meta_graph(read: Read, span: Span) -> MetaGraph:
     return found
 
 
-def _graph(read: Read, graph: Span, found: MetaGraph) -> None:
+def _graph(read: Read, graph: Span, result: MetaGraph) -> None:
     """Read a GraphDef: its nodes, and its library of functions."""
     for part in walk(read, graph.start, graph.end):
         if part.number == 1:
-            found.nodes.append(node_at(read, part))
+            result.nodes.append(node_at(read, part))
         elif part.number == 2:  # GraphDef.library
             for piece in walk(read, part.start, part.end):
-                _library(read, piece, found)
+                _library(read, piece, result)
 
 
-def _library(read: Read, piece: Span, found: MetaGraph) -> None:
+def _library(read: Read, piece: Span, graph: MetaGraph) -> None:
     """Read a part of a FunctionDefLibrary."""
     if piece.number == 1:
         function = _function(read, piece)
-        if function.name in found.functions or not function.name:
+        if function.name in graph.functions or not function.name:
             wrong = f"It holds the function {function.name!r} twice, or without a name."
             raise FormatError(MALFORMED, wrong)
-        found.functions[function.name] = function
+        graph.functions[function.name] = function
     elif piece.number == 2:  # FunctionDefLibrary.gradient
         names = dict(fields(whole(read, piece)))
-        found.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
+        graph.gradients[text(names.get(1, b""))] = text(names.get(2, b""))
     elif piece.number == 3:  # FunctionDefLibrary.registered_gradients
-        found.backward.update(texts(whole(read, piece), 1))
+        graph.backward.update(texts(whole(read, piece), 1))
 
 
 def _function(read: Read, span: Span) -> Function:
@@ -156,27 +156,27 @@ def _function(read: Read, span: Span) -> Function:
     return Function(name, tuple(arguments), tuple(nodes), stands_in, results)
 
 
-def _description(kind: int, data: bytes, found: MetaGraph) -> None:
+def _description(kind: int, data: bytes, graph: MetaGraph) -> None:
     """Read one of the small parts of a MetaGraphDef."""
     if kind == _META_INFO:
-        found.version = last(texts(data, 5), found.version)
+        graph.version = last(texts(data, 5), graph.version)
     elif kind == _SAVER:
         for key, value in fields(data):
             if key in (1, 2, 3):
-                found.saver.append(text(value))
+                graph.saver.append(text(value))
             if key == 1:
-                found.filename = text(value)
+                graph.filename = text(value)
             elif key == 3:  # SaverDef.restore_op_name
-                found.restore = text(value)
+                graph.restore = text(value)
     elif kind == _COLLECTION:
-        _collection(data, found)
+        _collection(data, graph)
     elif kind == _SIGNATURE:
-        _signature(data, found)
+        _signature(data, graph)
     else:
-        _asset(data, found)
+        _asset(data, graph)
 
 
-def _signature(data: bytes, found: MetaGraph) -> None:
+def _signature(data: bytes, graph: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.signature_def."""
     name, value = map_entry(data)
     if name == _TRAIN_OP:
@@ -189,34 +189,34 @@ def _signature(data: bytes, found: MetaGraph) -> None:
             (asked if key == 2 else given.setdefault(alias, [])).extend(_tensors(info))
     left = {map_entry(default)[0] for default in messages(value, 4)}
     label = f"signature {name}"
-    where = found.initial if name == _INIT_OP else found.signatures
+    where = graph.initial if name == _INIT_OP else graph.signatures
     where.setdefault(label, []).extend(asked)
     for alias, tensors in given.items():
-        to = found.defaults if alias in left else found.fed.setdefault(label, set())
+        to = graph.defaults if alias in left else graph.fed.setdefault(label, set())
         to.update(tensors)
 
 
-def _collection(data: bytes, found: MetaGraph) -> None:
+def _collection(data: bytes, graph: MetaGraph) -> None:
     """Read an entry of MetaGraphDef.collection_def, if it concerns loading."""
     name, value = map_entry(data)
     if name in (*_INIT_COLLECTIONS, _TABLES):
         names = [name for node_list in messages(value, 1) for name in texts(node_list, 1)]
-        where = found.otherwise if name == _TABLES else found.initial
+        where = graph.otherwise if name == _TABLES else graph.initial
         where.setdefault(f"the collection {name}", []).extend(names)
     elif name == _LOCAL_VARIABLES:
         variables = (one for bytes_list in messages(value, 2) for one in messages(bytes_list, 1))
         names = [initializer for variable in variables for initializer in texts(variable, 2)]
-        found.otherwise.setdefault(f"the collection {name}", []).extend(names)
+        graph.otherwise.setdefault(f"the collection {name}", []).extend(names)
     elif name == _ASSET_COLLECTION:
         for packed in (one for any_list in messages(value, 5) for one in messages(any_list, 1)):
             for asset in messages(packed, 2):
-                _asset(asset, found)
+                _asset(asset, graph)
 
 
-def _asset(data: bytes, found: MetaGraph) -> None:
+def _asset(data: bytes, graph: MetaGraph) -> None:
     """Read an AssetFileDef."""
     info = b"".join(messages(data, 1))
-    found.assets.append((last(texts(info, 1)), last(texts(data, 2))))
+    graph.assets.append((last(texts(info, 1)), last(texts(data, 2))))
 
 
 def _tensors(info: bytes, depth: int = 0) -> Iterator[str]:

@@ -55,7 +55,7 @@ class _Roles:
     loading: set[int] = field(default_factory=set)
 
 
-def read_objects(read: Callable[[int, int], bytes], span: Span, found: Objects) -> None:
+def read_objects(read: Callable[[int, int], bytes], span: Span, objects: Objects) -> None:
     """Read a SavedObjectGraph.
 
     Raises:
@@ -65,29 +65,29 @@ def read_objects(read: Callable[[int, int], bytes], span: Span, found: Objects) 
     count = 0
     for part in walk(read, span.start, span.end):
         if part.number == 1:
-            _object(whole(read, part), count, found, roles)
+            _object(whole(read, part), count, objects, roles)
             count += 1
         elif part.number == 2:  # SavedObjectGraph.concrete_functions
             name, value = map_entry(whole(read, part))
-            found.functions[name] = tuple(_captures(value))
+            objects.functions[name] = tuple(_captures(value))
     called = roles.saving - roles.children  # what has a name can be called otherwise too
-    found.saving.update(name for index in called for name in roles.held.get(index, ()))
-    found.loading.update(name for i in roles.loading for name in roles.held.get(i, ()))
-    found.named.update(name for names in roles.held.values() for name in names)
+    objects.saving.update(name for index in called for name in roles.held.get(index, ()))
+    objects.loading.update(name for i in roles.loading for name in roles.held.get(i, ()))
+    objects.named.update(name for names in roles.held.values() for name in names)
 
 
-def _object(data: bytes, index: int, found: Objects, roles: _Roles) -> None:
+def _object(data: bytes, index: int, objects: Objects, roles: _Roles) -> None:
     """Read a SavedObject."""
     children = set(_children(data))
     roles.children |= children
     for key, value in fields(data):
         if key == 5:  # SavedObject.asset
-            found.assets.add(index)
+            objects.assets.add(index)
         elif key in (6, 8):  # function, bare_concrete_function
             held = tuple(texts(message(value), 1))
             roles.held[index] = (*roles.held.get(index, ()), *held)
         elif key == 9:  # SavedObject.constant
-            found.constants[index] = "".join(texts(message(value), 1))
+            objects.constants[index] = "".join(texts(message(value), 1))
         elif key == 10:  # SavedObject.resource, made and initialised by its children
             roles.loading |= children
         elif key == 11:  # SavedObject.saveable_objects

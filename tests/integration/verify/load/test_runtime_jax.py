@@ -46,10 +46,10 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]
 
 def test_a_job_without_tensorflow_saves_with_records(job: tuple[Path, dict[str, Any]]) -> None:
     """Without a warning, and training goes on as it would have without us."""
-    saved, said = job
-    assert said["warnings"] == []
-    assert said["undisturbed"]
-    assert not said["tensorflow"]
+    saved, job_facts = job
+    assert job_facts["warnings"] == []
+    assert job_facts["undisturbed"]
+    assert not job_facts["tensorflow"]
     called = ("called-01.keras", "called-01.weights.h5", "called-02.weights.h5")
     records = {path.name for path in saved.glob("*.golden.npz")}
     assert records == {f"{name}.golden.npz" for name in (*called, "saved.h5", *WHOLE)}
@@ -59,9 +59,9 @@ def test_what_tensorflow_alone_writes_is_refused_with_the_cure(
     job: tuple[Path, dict[str, Any]],
 ) -> None:
     """And nothing is left behind."""
-    saved, said = job
-    assert "TensorFlow is not installed here" in said["savedmodel"]
-    assert "save as .keras, .h5 or .weights.h5" in said["tf_checkpoint"]
+    saved, job_facts = job
+    assert "TensorFlow is not installed here" in job_facts["savedmodel"]
+    assert "save as .keras, .h5 or .weights.h5" in job_facts["tf_checkpoint"]
     assert not [p for p in saved.iterdir() if not p.name.endswith((".keras", ".h5", ".npz"))]
 
 

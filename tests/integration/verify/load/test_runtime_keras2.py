@@ -92,11 +92,11 @@ def shown_of(name: str) -> tuple[str, ...]:
 
 def test_training_needs_our_wheel_alone(job: tuple[Path, dict[str, Any]]) -> None:
     """Without a dependency of the daemon, in an old Python, the job saves in every format."""
-    saved, said = job
-    assert said["tensorflow"].startswith("2.15.")
-    assert said["keras"].startswith("2.")
-    assert not said["strangers"]
-    packages = {name.split(".")[1] for name in said["ours"]}
+    saved, job_facts = job
+    assert job_facts["tensorflow"].startswith("2.15.")
+    assert job_facts["keras"].startswith("2.")
+    assert not job_facts["strangers"]
+    packages = {name.split(".")[1] for name in job_facts["ours"]}
     assert packages == {"core", "golden", "training"}
     assert (saved / "called_epoch_01.keras.golden.npz").exists()
 
@@ -113,20 +113,22 @@ def test_every_format_is_verified_under_the_jobs_own_interpreter(
     job: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     """They load, run, predict what they predicted, and the report says where."""
-    saved, said = job
+    saved, job_facts = job
     python = str(runtimes.keras2())
     reports = verify(saved, (*GOLDEN, *GOLDEN_WEIGHTS, *PLAIN), tmp_path, python)
-    told = summary(reports)
+    summaries = summary(reports)
     proved = ("intact", "loads", "runs", "predicts")
-    assert {name: told[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
-    assert {name: told[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(GOLDEN_WEIGHTS, proved)
-    assert {name: told[name] for name in PLAIN} == {
+    assert {name: summaries[name] for name in GOLDEN} == {name: shown_of(name) for name in GOLDEN}
+    assert {name: summaries[name] for name in GOLDEN_WEIGHTS} == dict.fromkeys(
+        GOLDEN_WEIGHTS, proved
+    )
+    assert {name: summaries[name] for name in PLAIN} == {
         name: tuple(word for word in shown_of(name) if word != "predicts") for name in PLAIN
     }
     for report in reports.values():
         environment = report.facts.environment
         assert {key: environment[key] for key in ("tensorflow", "keras", "python")} == {
-            key: said[key] for key in ("tensorflow", "keras", "python")
+            key: job_facts[key] for key in ("tensorflow", "keras", "python")
         }
         assert environment["interpreter"] == python
         outcomes = {check.name: check.outcome for check in report.checks}
@@ -138,8 +140,8 @@ def test_the_same_checkpoints_are_verified_under_this_interpreter(
 ) -> None:
     """With tf-keras beside a newer TensorFlow they are valid, and predict within rounding."""
     saved, _ = job
-    told = summary(verify(saved, GOLDEN, tmp_path, ""))
-    assert told == {name: shown_of(name) for name in GOLDEN}
+    summaries = summary(verify(saved, GOLDEN, tmp_path, ""))
+    assert summaries == {name: shown_of(name) for name in GOLDEN}
 
 
 def test_a_checkpoint_of_a_newer_keras_names_the_line_to_mend(

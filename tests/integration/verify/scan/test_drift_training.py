@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import pytest
 from checkpointd.core.check_result import CheckResult, Outcome
 from checkpointd.core.request import Previous
 from checkpointd.verify.scan.scan_stage import scan
-from tests.helpers.cli import environment
+from tests.helpers.cli import train
 from tests.helpers.scan import request_for
 
 if TYPE_CHECKING:
@@ -96,13 +94,7 @@ _FORMS = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one training job has saved."""
     directory = tmp_path_factory.mktemp("training")
-    subprocess.run(
-        [sys.executable, "-c", _TRAIN, str(directory)],
-        env={**environment(directory), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        check=True,
-        capture_output=True,
-        timeout=110,
-    )
+    train(_TRAIN, directory)
     return directory
 
 

@@ -103,7 +103,7 @@ def test_each_panel_is_about_metrics_that_exist() -> None:
 
 
 def test_the_job_and_the_intervals_are_in_the_rules() -> None:
-    """And a watch with its own interval is not judged by its rhythm as well."""
+    """And a watch with an interval in the config is not judged by its usual one as well."""
     text = rules(RuleSettings(job="verify", intervals={"a.b": 3600}, docs_url="https://x/"))
     assert 'up{job="verify"} == 0' in text
     assert 'watch!~"a\\\\.b"' in text

@@ -136,7 +136,7 @@ def test_series_of_one_cause_are_one_entry() -> None:
 
 
 def test_series_that_stopped_saving_end_in_a_line() -> None:
-    """Each has its own rhythm, and there may be many."""
+    """Each has its own save interval, and there may be many."""
     quiet = [series(f"s{n}", newest=QUIET, saves=SAVES) for n in range(50)]
     found = todos(status(), quiet, NOW)
     assert len(found) == MAX_SERIES + 1

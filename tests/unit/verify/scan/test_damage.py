@@ -62,7 +62,7 @@ def flipped(data: bytes, *at: int) -> bytes:
 
 
 def test_one_damaged_tensor_among_whole_ones_is_judged_at_once(shard: Path) -> None:
-    """Shard and index are of one save: nothing follows that mends it."""
+    """Shard and index are of one save: nothing follows that repairs it."""
     assert rewrite(shard, flipped(shard.read_bytes(), _BYTES + 77)) is End.DONE
 
 

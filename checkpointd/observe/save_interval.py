@@ -1,4 +1,4 @@
-"""How often a series is saved, from the times of its last saves; pure."""
+"""The usual interval between saves of a series, from the times of its last saves; pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpointd.observe.rhythm import save_interval
+from checkpointd.observe.save_interval import save_interval
 
 
 def test_the_interval_is_longer_than_three_of_four() -> None:
