@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from checkpointd.formats import table
 from checkpointd.formats.dtypes import dtype_name
@@ -32,6 +32,8 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 NO_HEADER = "The index holds no bundle's header."
 """What is wrong with a table that is no bundle's."""
 
+_T = TypeVar("_T")
+_DAMAGED = "An entry of the index is damaged: it names more bytes than it has."
 _CACHE_KEY = re.compile(r"\s*\d+_\s*\d+")
 _MAX_SHARDS = 99999
 _MAX_TYPE = 100
@@ -155,12 +157,22 @@ def index_of(pairs: Iterable[tuple[bytes, bytes]]) -> BundleIndex:
     entries = []
     for key, value in pairs:
         if key:
-            entries.append(_entry(key.decode("utf-8", "surrogateescape"), value))
+            entries.append(_parsed(_entry, key.decode("utf-8", "surrogateescape"), value))
         else:
-            header = _header(value)
+            header = _parsed(_header, value)
     if header is None:
         raise FormatError(MALFORMED, NO_HEADER)
     return BundleIndex(header[0], tuple(entries), *header[1:])
+
+
+def _parsed(parse: Callable[..., _T], *given: str | bytes) -> _T:
+    """Parse a value whose block is all there: where it seems to be cut short, it is damaged."""
+    try:
+        return parse(*given)
+    except FormatError as error:
+        if error.word != TRUNCATED:
+            raise
+        raise FormatError(MALFORMED, _DAMAGED) from None
 
 
 def _header(value: bytes) -> tuple[int, bool, FormatError | None]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.core import memory_errors
 from checkpointd.core.check_result import CheckResult, failed
+from checkpointd.verify.keras_files.keras_names import OTHER, owner
 from checkpointd.verify.load.keras_built_ins import is_built_in
 from checkpointd.verify.load.keras_messages import cause_first
 from checkpointd.verify.suite import describe, printable
 from checkpointd.verify.tf_errors import cause, environment_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _NAMES = (
     re.compile(r"Could not locate (?:class|function|\w+) '([^']+)'"),
@@ -29,6 +30,9 @@ _VALUES = re.compile(r", (?:value|numpy)=.*?>", re.DOTALL)
 _LISTS = re.compile(r"\s+(?:(?<=\. )Showing \d+ of \d+|List of objects)\b.*", re.DOTALL)
 _TEXT = 600
 _NAMELESS = "<lambda>"
+_YOURS = "your_module"
+_NOWHERE = frozenset({"__main__", "builtins"})  # the latter for every function
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def one_line(text: str, limit: int) -> str:
@@ -64,27 +68,62 @@ def _unknown_kind(error: BaseException) -> str:
     return found.group(1) if found else ""
 
 
-def custom_objects_line(names: Sequence[str]) -> str:
-    """Write the line of config that names custom objects."""
+def custom_objects_line(names: Sequence[str], modules: Mapping[str, str] | None = None) -> str:
+    """Write the line of config that names custom objects.
+
+    Args:
+        names: of the objects.
+        modules: where the file says that each is defined, as far as it does.
+    """
     entries = [
         f"{name if re.fullmatch(r'[A-Za-z0-9_-]+', name) else chr(34) + name + chr(34)} = "
-        f'"your_module:{name.rpartition(">")[2].rpartition(".")[2] or "your_function"}"'
+        f'"{_module(name, modules or {})}:{_short(name) or "your_function"}"'
         for name in names
     ]
     return f"custom_objects = {{ {', '.join(entries)} }}"
 
 
-def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -> CheckResult:
+def where_from(names: Sequence[str], modules: Mapping[str, str] | None = None) -> str:
+    """Say what else the line that `custom_objects_line` writes needs, as the end of a sentence."""
+    tops = dict.fromkeys(_module(name, modules or {}).partition(".")[0] for name in names)
+    directories = "directory that" if len(tops) == 1 else "directories that"
+    verb = "is" if len(tops) == 1 else "are"
+    text = f"with python_path naming the {directories} {' and '.join(tops)} {verb} in"
+    installed = [top for top in tops if top != _YOURS]
+    return f"{text}, or python an interpreter with {' and '.join(installed)}" if installed else text
+
+
+def _module(name: str, modules: Mapping[str, str]) -> str:
+    """The module to name for an object: the one in the file, where a model's code can be."""
+    module = modules.get(name, "")
+    if not _DOTTED.fullmatch(module) or module in _NOWHERE:
+        return _YOURS
+    short = _short(name)
+    return module if owner(module, short, is_function=not short[:1].isupper()) == OTHER else _YOURS
+
+
+def _short(name: str) -> str:
+    return name.rpartition(">")[2].rpartition(".")[2]
+
+
+def unknown_object(
+    names: Sequence[str],
+    known: Sequence[str],
+    kind: str = "",
+    modules: Mapping[str, str] | None = None,
+) -> CheckResult:
     """Make the result for missing custom objects, with the line of config that names them.
 
     Args:
         names: that Keras does not know.
         known: names of the custom objects in the settings.
         kind: the kind that Keras has no object of by that name, where it has one of another kind.
+        modules: where the file says that each is defined, as far as it does.
     """
-    line = custom_objects_line(names)
+    line = custom_objects_line(names, modules)
     already = f" (named so far: {', '.join(known)})" if known else ""
-    why = f"and Keras has no {kind} of that name" if kind else "which is not Keras's own"
+    not_own = "which is not Keras's own" if len(names) == 1 else "which are not Keras's own"
+    why = f"and Keras has no {kind} of that name" if kind else not_own
     if _NAMELESS in names:
         why += " (a lambda that a layer was given, of whose code the file holds nothing)"
     return failed(
@@ -92,8 +131,7 @@ def unknown_object(names: Sequence[str], known: Sequence[str], kind: str = "") -
         "unknown_object",
         printable(
             f"It uses {', '.join(map(repr, names))}, {why}{already}: add to "
-            f"[watch.verify] the line {line}, with python_path naming the directory that "
-            "your_module is in."
+            f"[watch.verify] the line {line}, {where_from(names, modules)}."
         ),
         object=names[0],
         objects=list(names),

@@ -33,6 +33,7 @@ _NOT_COMPARED = frozenset(
 """What has no effect on how training goes on: names, machines, the layout of a configuration."""
 
 _WHOLE = frozenset({"int32", "int64", "uint32", "uint64"})
+_FRACTIONS = frozenset({"float16", "float32", "float64"})
 _RELATIVE = 1e-5  # a float32 hyperparameter as a float64 and back
 _SHOWN = 3
 
@@ -188,7 +189,9 @@ def lost(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[Digest]:
     missing = [
         d
         for d in saved.tensors
-        if (d.dtype, tuple(d.shape), d.crc32) not in present and not _counted(d, back.counts)
+        if (d.dtype, tuple(d.shape), d.crc32) not in present
+        and not _counted(d, back.counts)
+        and not _configured(d, saved.config)
     ]
     counts = [d for d in missing if _COUNTERS & set(d.name.split("/"))]
     others = [d for d in missing if d not in counts and not _is_placeholder(d)]
@@ -211,6 +214,20 @@ def _counted(stored: Digest, counts: Iterable[int]) -> bool:
         golden.digest_of("", np.array(count, stored.dtype)).crc32 == stored.crc32
         for count in counts
         if bounds.min <= count <= bounds.max
+    )
+
+
+def _configured(stored: Digest, config: Mapping[str, Any]) -> bool:
+    """Whether a stored number is a hyperparameter of the configuration, which is compared itself.
+
+    Keras keeps a learning rate in the type of its weights, and makes it a float32 again.
+    """
+    if stored.shape or stored.dtype not in _FRACTIONS:
+        return False
+    numbers = [value for value in config.values() if isinstance(value, float)]
+    return any(
+        golden.digest_of("", np.array(value, stored.dtype)).crc32 == stored.crc32
+        for value in numbers
     )
 
 

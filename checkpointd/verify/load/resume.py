@@ -42,6 +42,11 @@ _SAVED_MODEL = (
     "It holds an optimizer, and no Keras brings that back from a SavedModel: save as .keras or as "
     "a TensorFlow checkpoint to go on training."
 )
+_UNKNOWN_TO_IT = "Unknown variable"
+_NO_VARIABLES = (
+    "A training step fails (Unknown variable), as Keras 3 brings the optimizer of an .h5 file back "
+    "without its variables: save the model as .keras to go on training from it"
+)
 _OWN_COMPILE = (
     "Its class has a compile() of its own, so Keras loads it without an optimizer: compile it "
     "yourself and load its weights again to go on training."
@@ -80,7 +85,14 @@ def check(context: LoadContext) -> CheckResult:
         fell, note = fell_back(back.step, step_now, context.request.previous)
         problems += [fell] if fell else []
     step = train_step.make(loaded, context.record, put_back=_is_used_again(context))
+    if _UNKNOWN_TO_IT in step.failed and _is_keras_3_h5(context, loaded):
+        step = replace(step, failed=_NO_VARIABLES)
     return judge(back, problems, step, note)
+
+
+def _is_keras_3_h5(context: LoadContext, loaded: Loaded) -> bool:
+    legacy = runtime.generation(loaded.library) == runtime.LEGACY
+    return context.facts.format is Format.HDF5 and not legacy
 
 
 def _is_used_again(context: LoadContext) -> bool:

@@ -70,6 +70,14 @@ def test_a_field_without_a_number_is_refused() -> None:
         index_of([(b"", HEADER), (b"w", field(1, 1) + field(2, field(2, b"\x00\x04")))])
 
 
+@pytest.mark.parametrize("key", [b"", b"w"])
+def test_a_damaged_entry_is_no_sign_of_a_save_that_was_cut_short(key: bytes) -> None:
+    """The table around it is whole: its writer has ended, and one of its bytes was changed."""
+    with pytest.raises(FormatError, match="entry of the index is damaged") as raised:
+        index_of([(b"", HEADER), (key, field(2, b"four")[:-1])])
+    assert raised.value.word == "malformed"
+
+
 @pytest.mark.parametrize(
     ("head", "value"),
     [

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from checkpointd.core.check_result import CheckResult, failed, passed
 from checkpointd.core.format_specs import Format
 from checkpointd.verify.keras_files.keras_code import find_foreign_bytecode, find_stored_code
-from checkpointd.verify.keras_files.origin import names_policy
+from checkpointd.verify.keras_files.origin import custom_names, names_policy
 from checkpointd.verify.load import (
     first_values,
     keras_built_ins,
@@ -48,6 +48,11 @@ _FINAL = frozenset({"load.out_of_memory", "load.unreadable"})
 """Reasons that neither another library nor leaving out the compile configuration changes."""
 
 _MAX_NOTE = 400
+_NOT_SAVEABLE = "not a KerasSaveable subclass"
+_NAMED_IN_H5 = (
+    " Keras 3 does not read a loss or metric that was given by its name back from an .h5 file: "
+    "save the model as .keras."
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ def explain(source: LoadSource, attempts: Sequence[Attempt]) -> CheckResult:
     first, custom = attempts[0], source.custom_objects()
     error = next(iter(first.errors.values()), None)
     if first.missing or error is None:
-        return load_errors.unknown_object(first.missing, tuple(custom))
+        modules = custom_names(source.origin.config)
+        return load_errors.unknown_object(first.missing, tuple(custom), modules=modules)
     library = importlib.import_module(first.loader.library)
 
     def load_with(more: Mapping[str, Any]) -> Any:
@@ -256,13 +262,15 @@ def _result(
         why = load_errors.one_line(f"{type(error).__name__}: {error}", _MAX_NOTE)
         instead = f" {name} does not read it: {why}"
     if outcome.unknown:
-        line = load_errors.custom_objects_line(outcome.unknown)
+        line = load_errors.custom_objects_line(outcome.unknown, custom_names(source.origin.config))
         named = ", ".join(map(repr, outcome.unknown))
         why = f"it names {named}, which is not Keras's own: add {line} to [watch.verify]."
         details.update(object=outcome.unknown[0], objects=list(outcome.unknown), config=line)
         return _compile_failed(why + instead, details)
     if outcome.note:
-        return _compile_failed(outcome.note + instead, details)
+        in_h5 = source.format is Format.HDF5 and _NOT_SAVEABLE in outcome.note
+        cure = _NAMED_IN_H5 if in_h5 else ""
+        return _compile_failed(outcome.note + cure + instead, details)
     extension = _required_extension(
         source.context.request.checkpoint.path, source.context.facts.format, library
     )

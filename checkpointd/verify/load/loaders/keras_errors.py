@@ -20,6 +20,7 @@ from checkpointd.verify.load.load_errors import (
     custom_objects_line,
     one_line,
     unknown_name,
+    where_from,
 )
 from checkpointd.verify.suite import printable
 
@@ -201,7 +202,7 @@ def _namesake(kind: str, others: tuple[str, ...]) -> CheckResult:
         printable(
             f"It uses a {kind!r} with arguments that Keras's own class of that name does not take "
             f"({shown}): if it is a class of your own or of another library, add to [watch.verify] "
-            f"the line {line}, with python_path naming the directory that your_module is in."
+            f"the line {line}, {where_from((kind,))}."
         ),
         object=kind,
         objects=[kind],

@@ -74,6 +74,19 @@ def test_an_optimizer_of_keras_3_comes_back_whole(kind: str, tmp_path: Path) -> 
     assert facts.optimizer_step == int(model.optimizer.iterations)
 
 
+@pytest.mark.parametrize("kind", ["float64", "float16"])
+def test_a_model_in_another_type_of_numbers_can_be_trained_on(kind: str, tmp_path: Path) -> None:
+    """Its learning rate is stored in that type too, and comes back as a float32."""
+    keras = models.library("keras")
+    keras.config.set_floatx(kind)
+    try:
+        trained(keras, keras.optimizers.SGD(0.001, momentum=0.9)).save(tmp_path / "m.keras")
+    finally:
+        keras.config.set_floatx("float32")
+    results, _ = verify(str(tmp_path / "m.keras"))
+    assert results["resume"].outcome is Outcome.PASS, results["resume"].message
+
+
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
 @pytest.mark.parametrize("kind", KERAS_2)
 def test_an_optimizer_of_keras_2_comes_back_whole(kind: str, name: str, tmp_path: Path) -> None:
@@ -149,6 +162,7 @@ def test_an_h5_with_a_string_loss_comes_back_without_its_optimizer(tmp_path: Pat
     trained(keras, keras.optimizers.Adam(0.01), loss="mse").save(tmp_path / "m.h5")
     results, _ = verify(str(tmp_path / "m.h5"))
     assert results["load"].reason == "load.compile_failed"
+    assert "save the model as .keras" in results["load"].message
     assert results["resume"].reason == "resume.optimizer_missing"
     assert "saved with Adam (14 variables)" in results["resume"].message
 
@@ -160,7 +174,8 @@ def test_the_optimizer_of_an_h5_refuses_its_first_step(tmp_path: Path) -> None:
     results, _ = verify(str(tmp_path / "m.h5"))
     assert results["load"].outcome is Outcome.PASS
     assert results["resume"].reason == "resume.step_failed"
-    assert "Unknown variable" in results["resume"].message
+    assert "(Unknown variable)" in results["resume"].message
+    assert "save the model as .keras to go on training" in results["resume"].message
     assert "12 of 14 stored variables do not come back" in results["resume"].message
 
 

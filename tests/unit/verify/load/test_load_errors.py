@@ -62,6 +62,29 @@ def test_a_missing_object_comes_with_the_line_that_names_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        ("keras_rs.src.layers.cross", "keras_rs.src.layers.cross"),
+        ("layers", "layers"),
+        *((module, "your_module") for module in ("", "__main__", "os", "builtins", "a b", "np.")),
+    ],
+)
+def test_the_line_names_the_module_that_the_file_names(module: str, named: str) -> None:
+    """Where a model's code can be in it: nobody is led to import what only an attacker names."""
+    result = load_errors.unknown_object(("pkg>Cross",), (), modules={"pkg>Cross": module})
+    assert f'custom_objects = {{ "pkg>Cross" = "{named}:Cross" }}' in result.message
+    top = named.partition(".")[0]
+    assert f"the directory that {top} is in" in result.message
+    assert ("or python an interpreter with" in result.message) is (named != "your_module")
+
+
+def test_a_function_that_only_an_attacker_names_is_not_put_into_the_line() -> None:
+    """A class of that name may be the user's; a function would be called."""
+    result = load_errors.unknown_object(("load",), (), modules={"load": "joblib"})
+    assert '{ load = "your_module:load" }' in result.message
+
+
+@pytest.mark.parametrize(
     ("error", "reason"),
     [
         (MemoryError(), "load.out_of_memory"),

@@ -88,6 +88,20 @@ def test_a_variable_that_does_not_come_back_is_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_a_learning_rate_in_another_type_has_come_back(kind: str) -> None:
+    """Keras stores it in the type of the weights and makes a float32 of it when it loads."""
+    stored = golden.digest_of("optimizer/vars/1", np.array(0.001, kind))
+    rate = float(np.float32(0.001))
+    saved = Optimizer(("Adam",), {"learning_rate": 0.001}, (stored,))
+    back = Optimizer(("Adam",), {"learning_rate": rate})
+    assert differences(saved, back, bundle=False) == []
+    fell = replace(back, config={"learning_rate": 0.1})
+    assert differences(saved, fell, bundle=False) == ["its learning_rate was 0.001 and is 0.1"]
+    other = replace(saved, tensors=(golden.digest_of("optimizer/vars/1", np.array(0.002, kind)),))
+    assert "optimizer/vars/1" in differences(other, back, bundle=False)[0]
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "missing"),
     [
