@@ -1,1 +1,1 @@
-"""The facts and settings that every layer shares. Standard library only, Python 3.9."""
+"""The data types and settings that every layer shares. Standard library only, Python 3.9."""

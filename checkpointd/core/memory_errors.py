@@ -1,4 +1,4 @@
-"""Whether something failed because there was too little memory; Python 3.9, standard library."""
+"""Whether an error was caused by too little memory. Python 3.9, standard library only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEEPEST = 16
 
 
 def mentions_memory(text: str) -> bool:
-    """Whether a library's message is about memory that it did not get."""
+    """Whether a library's message is about memory that it could not allocate."""
     return _SIGNS.search(text) is not None
 
 
@@ -40,7 +40,7 @@ def is_memory_error(error: BaseException) -> bool:
 
 
 def has_memory_for(more: int) -> bool:
-    """Whether a process may take so many more bytes before the daemon ends it."""
+    """Whether this process may use `more` bytes before the daemon kills it."""
     bound = int(os.environ.get(MEMORY) or 0)
     if not bound:
         return True

@@ -1,4 +1,4 @@
-"""Removes a directory that others filled: however deep it is, and whatever its modes are.
+"""Removes a directory that others have filled, however deep it is and whatever its modes are.
 
 `shutil.rmtree` calls itself for each level, and a thousand of them end in a RecursionError; it
 leaves what it may not open. Here what is deep is moved up instead, level by level. No symbolic link
@@ -43,7 +43,7 @@ def _opened(path: str | os.PathLike[str], dir_fd: int | None) -> int:
 
 
 def _empty(top: int) -> None:
-    """Remove what a directory holds; what its directories hold comes up to it before."""
+    """Empty a directory; the contents of its subdirectories are moved up to it first."""
     failed: OSError | None = None
     stuck: set[str] = set()
     while names := set(os.listdir(top)) - stuck:

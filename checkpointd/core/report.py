@@ -1,4 +1,4 @@
-"""What one verification found out: the facts it learned and the report it ends with.
+"""The result of one verification: its facts and its report.
 
 Standard library only, Python 3.9: it is also imported in the training job's interpreter.
 """
@@ -89,7 +89,7 @@ def with_facts(checkpoint: Checkpoint, facts: Facts) -> Checkpoint:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one verification found out about one generation."""
+    """The result of one verification of one generation."""
 
     checkpoint: Checkpoint
     generation: Generation

@@ -1,5 +1,6 @@
-"""How many threads a library may use in a child: its cores, and the CPU quota of its control group.
+"""How many threads a library may use in a child, and for how long its cores have been idle.
 
+That is as many as it has cores, unless its control group has a CPU quota.
 Children run at SCHED_IDLE, so their threads take only what others leave. That does not hold for a
 quota: what an idle core does for a child is taken from what the quota leaves to everything else in
 the same control group, which may be the training job.
@@ -27,6 +28,19 @@ def usable_threads(threads: int | str, root: Path = _ROOT) -> int:
     if isinstance(threads, int):
         return threads
     return 1 if has_cpu_quota(root) else min(_MOST, len(os.sched_getaffinity(0)))
+
+
+def idle_seconds(root: Path = _ROOT) -> float | None:
+    """Return for how long the cores of this process have been idle since boot, all together.
+
+    None where the kernel does not show it. Source: proc_stat(5); a core is also idle while
+    something that ran on it waits for a disk.
+    """
+    cores = os.sched_getaffinity(0)
+    rows = [line.split() for line in text_of(root / "proc/stat").splitlines()]
+    own = [row for row in rows if row and row[0][:3] == "cpu" and row[0][3:].isdigit()]
+    found = [sum(map(int, row[4:6])) for row in own if int(row[0][3:]) in cores]
+    return sum(found) / os.sysconf("SC_CLK_TCK") if found else None
 
 
 def has_cpu_quota(root: Path = _ROOT) -> bool:

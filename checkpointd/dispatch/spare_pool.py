@@ -1,6 +1,8 @@
 """Keeps spares ready: makes one while nothing is verified, and hands it to a small checkpoint.
 
-None is made where memory is short, and they end together with their zygote (`idle_exit`).
+None is made where memory is short or every core is busy: making one takes more CPU time than it
+saves, which a job that uses every core would lose. They end together with their zygote
+(`idle_exit`).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from checkpointd.dispatch import host_memory
+from checkpointd.dispatch import host_cores, host_memory
 from checkpointd.dispatch.limits import limits_for
 from checkpointd.dispatch.spare import MAX_BYTES, Spare, SpareKey
 from checkpointd.dispatch.zygote_connection import ZygoteError
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 _IDLE_SECONDS = 0.5
 """How long nothing was verified before a spare is made: a burst needs the CPU itself."""
+
+_IDLE_CORES = 0.75
+"""How many cores were idle meanwhile, on average; a job that uses all of them leaves less."""
 
 _LOOK_SECONDS = 10.0
 _MEMORY_TO_START = 2 << 30
@@ -119,7 +124,7 @@ class SparePool:
             self._making = None
 
     async def _make(self) -> None:
-        await asyncio.sleep(_IDLE_SECONDS)
+        await _until_idle()
         key = self._wanted
         if key is None:
             return
@@ -172,6 +177,18 @@ class SparePool:
             with contextlib.suppress(ZygoteError, OSError):
                 await self._end(spare)
         await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+async def _until_idle() -> None:
+    """Wait until a core has been idle; at once where the kernel does not show that."""
+    loop, seconds = asyncio.get_running_loop(), _IDLE_SECONDS
+    while True:
+        before, began = host_cores.idle_seconds(), loop.time()
+        await asyncio.sleep(seconds)
+        after, elapsed = host_cores.idle_seconds(), loop.time() - began
+        if before is None or after is None or after - before >= _IDLE_CORES * elapsed:
+            return
+        seconds = _LOOK_SECONDS
 
 
 def _memory() -> int:

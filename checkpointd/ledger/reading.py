@@ -5,34 +5,29 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from checkpointd.ledger import policies, rows, trashes
+from checkpointd.ledger import rows
 from checkpointd.ledger.clock import Ages, Clock, Reading, WallAges, read_clocks
 from checkpointd.ledger.facts import (
-    ABSENT,
     FINISHED,
     DepartedCheckpoint,
     Entry,
-    Pin,
-    Pruned,
     RecordedPath,
     State,
 )
-from checkpointd.ledger.row_reader import BEFORE, ORIGINAL, before_of, original_of
-from checkpointd.ledger.series_reading import SeriesReader
+from checkpointd.ledger.retention_reading import RetentionReader
+from checkpointd.ledger.row_reader import ABSENT_STATES, BEFORE, ORIGINAL, before_of, original_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from checkpointd.core.checkpoint import Checkpoint, Generation
     from checkpointd.core.report import Report
-    from checkpointd.ledger.trashes import KnownTrash, TrashTtl
 
 _LAST_REPORTS = 5
-_ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 
 
-class Reader(SeriesReader):
+class Reader(RetentionReader):
     """Every query; `checkpointd.ledger.Ledger` adds what can be written."""
 
     read_clocks: Callable[[], Reading] = staticmethod(read_clocks)
@@ -76,7 +71,7 @@ class Reader(SeriesReader):
             where.append("c.series = ?")
             values.append(rows.encode(series))
         if states is None:
-            where.append(f"c.state NOT IN ({_ABSENT})")
+            where.append(f"c.state NOT IN ({ABSENT_STATES})")
         else:
             where.append(f"c.state IN ({', '.join('?' * len(states))})")
             values.extend(str(state) for state in states)
@@ -100,7 +95,7 @@ class Reader(SeriesReader):
             "SELECT c.id, c.checkpoint, r.step, c.saved_at, c.first_seen, c.seen, c.sequence, "  # noqa: S608 - our own states
             f"{BEFORE}, o.saved_at, o.sequence "
             f"FROM checkpoints c LEFT JOIN reports r ON r.id = c.report {ORIGINAL} "
-            f"WHERE c.watch = ? AND c.state IN ({_ABSENT})",
+            f"WHERE c.watch = ? AND c.state IN ({ABSENT_STATES})",
             (watch,),
         )
         return [
@@ -209,7 +204,7 @@ class Reader(SeriesReader):
         selected = self._each_row(
             f"SELECT path, series, CASE WHEN state IN ({_FINISHED}) "  # noqa: S608 - ours
             "THEN generation ELSE '' END, key, seen "
-            f"FROM checkpoints WHERE watch = ? AND state NOT IN ({_ABSENT})",
+            f"FROM checkpoints WHERE watch = ? AND state NOT IN ({ABSENT_STATES})",
             (watch,),
         )
         with contextlib.closing(selected):
@@ -250,67 +245,6 @@ class Reader(SeriesReader):
     def last_reported(self, limit: int) -> list[Entry]:
         """The entries with the newest reports, newest first, across watches."""
         return self._entries("WHERE c.report IS NOT NULL ORDER BY c.report DESC LIMIT ?", [limit])
-
-    def largest_bytes(self, watch: str) -> int:
-        """The size of the largest checkpoint that is in a watch; 0 if none is."""
-        selected = self._rows(
-            f"SELECT MAX(size) FROM checkpoints WHERE watch = ? "  # noqa: S608 - our own states
-            f"AND state NOT IN ({_ABSENT}, 'unknown')",
-            (watch,),
-        )
-        return int(selected[0][0] or 0)
-
-    def enforced_policy(self, watch: str) -> str:
-        """The digest of the policy that was last carried out in a watch; empty if none was."""
-        return self._meta(f"policy:{watch}") or ""
-
-    def trashes(self) -> list[KnownTrash]:
-        """Every trash that something was moved to, of watches that are configured or not."""
-        selected = self._rows("SELECT value FROM meta WHERE key LIKE 'trash:%' ORDER BY key")
-        return [known for (text,) in selected if (known := trashes.load(text)) is not None]
-
-    def trash_ttl(self, watch: str) -> TrashTtl | None:
-        """For how long items of the trash of a watch stay; None if that was never recorded."""
-        return trashes.load_ttl(self._meta(f"trash_ttl:{watch}"))
-
-    def pins(self) -> list[Pin]:
-        """Everything that is pinned, oldest pin first."""
-        selected = self._rows("SELECT path, note, at, id FROM pins ORDER BY at, path")
-        return [
-            Pin(rows.path_text(path), rows.text_of(note), at, identity)
-            for path, note, at, identity in selected
-        ]
-
-    def prunes(self, watch: str | None = None, limit: int = 100) -> list[Pruned]:
-        """What was pruned, newest first."""
-        selected = self._rows(
-            "SELECT path, watch, at, rule, reason, size, item, restored_at FROM prunes "
-            "WHERE ? IS NULL OR watch = ? ORDER BY id DESC LIMIT ?",
-            (watch, watch, limit),
-        )
-        return [
-            Pruned(
-                path=rows.path_text(path),
-                watch=name,
-                at=at,
-                rule=rule,
-                reason=rows.text_of(reason),
-                size_bytes=size,
-                item=item,
-                restored_at=restored_at,
-            )
-            for path, name, at, rule, reason, size, item, restored_at in selected
-        ]
-
-    def policy_records(self, watch: str) -> policies.PolicyRecords:
-        """Which retention policies were accepted for a watch."""
-        accepted, waiting = (self._meta(f"{kind}:{watch}") for kind in ("accepted", "waiting"))
-        dropped = policies.load_dropped(self._meta(f"dropped:{watch}"))
-        return policies.PolicyRecords(policies.load(accepted), policies.load(waiting), dropped)
-
-    def last_sequence(self) -> int:
-        """The sequence of the generation that was seen last; 0 if none was."""
-        return int(self._rows("SELECT COALESCE(MAX(sequence), 0) FROM checkpoints")[0][0])
 
     def ages(self) -> Ages:
         """How old the times in the ledger are, by a clock that nobody sets."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from checkpointd.ledger import rows
 from checkpointd.ledger.errors import LedgerError, explain
-from checkpointd.ledger.facts import Earlier, Entry, State
+from checkpointd.ledger.facts import ABSENT, Earlier, Entry, State
 from checkpointd.ledger.summaries import COLUMNS, ReportSummary, SummaryDecoder, summary_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _TELLING = (
     "AND x.series = b.series AND x.watch = b.watch AND x.path != b.path))"
 )
 """Whether the content of a report is that of one path of its series; else it identifies no path."""
+
+ABSENT_STATES = ", ".join(f"'{state}'" for state in sorted(ABSENT))
+"""`ABSENT` as a list in SQL."""
 
 ORIGINAL = (
     "LEFT JOIN reports o ON o.id = CASE WHEN c.first_seen != c.seen THEN (SELECT MIN(b.id) "  # noqa: S608 - our own names

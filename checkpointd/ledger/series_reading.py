@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from checkpointd.ledger import rows
-from checkpointd.ledger.facts import ABSENT, CheckpointSummary, SeriesSummary, State
-from checkpointd.ledger.row_reader import SUMMARY, WITH_SUMMARY, RowReader
+from checkpointd.ledger.facts import CheckpointSummary, SeriesSummary, State
+from checkpointd.ledger.row_reader import ABSENT_STATES, SUMMARY, WITH_SUMMARY, RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -37,8 +37,7 @@ _SAVES = 21
 _REPORTS = 4
 """How many reports are looked at for each content that is wanted."""
 
-_ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
-_ON_DISK = f"NOT IN ({_ABSENT}, 'unknown')"
+_ON_DISK = f"NOT IN ({ABSENT_STATES}, 'unknown')"
 _VERIFIED = "IN ('valid', 'invalid', 'inconclusive')"
 _VALID = "= 'valid'"
 _VERDICTS = (State.VALID, State.INVALID, State.INCONCLUSIVE)
@@ -46,8 +45,8 @@ _SAVED = "MIN(c.saved_at, c.seen)"
 _PLACE = f"CASE WHEN {_SAVED} > ? THEN {_SAVED} - {_OLDER} ELSE {_SAVED} END"
 
 _TOTALS = (
-    f"MAX(seen), SUM(CASE WHEN state IN ({_ABSENT}) THEN 0 ELSE size END), "
-    f"SUM(state NOT IN ({_ABSENT})) FROM checkpoints WHERE state != 'unknown'"
+    f"MAX(seen), SUM(CASE WHEN state IN ({ABSENT_STATES}) THEN 0 ELSE size END), "
+    f"SUM(state NOT IN ({ABSENT_STATES})) FROM checkpoints WHERE state != 'unknown'"
 )
 _SUMMARY = (
     f"SELECT c.id, c.path, c.state, c.checkpoint, {_SAVED}, c.size, c.report, c.message, r.step, "  # noqa: S608 - our own names
@@ -90,7 +89,7 @@ class SeriesReader(RowReader):
         """
         selected = self._rows(
             "SELECT MAX(r.id), (SELECT c.id FROM checkpoints c WHERE c.path = r.path "  # noqa: S608 - our own states
-            f"AND c.key = r.key AND c.state NOT IN ({_ABSENT})) "
+            f"AND c.key = r.key AND c.state NOT IN ({ABSENT_STATES})) "
             "FROM (SELECT id, path, key, MIN(saved_at, finished_at) AS saved FROM reports "
             "WHERE watch = ? AND series = ? ORDER BY id DESC LIMIT ?) r "
             "GROUP BY r.path, r.key ORDER BY r.saved DESC, MAX(r.id) DESC LIMIT ?",

@@ -6,19 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from checkpointd.ledger import rows
-from checkpointd.ledger.facts import ABSENT, Pin
+from checkpointd.ledger.facts import Pin
 from checkpointd.ledger.reading import Reader
+from checkpointd.ledger.row_reader import ABSENT_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger.facts import Entry
 
-_ABSENT = ", ".join(f"'{state}'" for state in sorted(ABSENT))
 _AT_ONCE = 500
 _UNREAD = (
     "WHERE c.path IN (SELECT path FROM unread) "  # noqa: S608 - our own states
-    f"AND +c.watch = ? AND +c.state NOT IN ({_ABSENT})"
+    f"AND +c.watch = ? AND +c.state NOT IN ({ABSENT_STATES})"
 )
 """`+` keeps SQLite from going through all of a watch: there are hardly ever any, and it is asked
 every few seconds."""

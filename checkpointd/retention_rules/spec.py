@@ -42,7 +42,7 @@ class Value(enum.Enum):
 
 
 class Effect(enum.Enum):
-    """What becomes of the checkpoints that a rule claims."""
+    """What happens to the checkpoints that a rule claims."""
 
     KEEP = enum.auto()
     """Valid checkpoints stay. Valid ones that no rule of this kind claims are removed."""

@@ -260,7 +260,7 @@ class ChangeDetector:
         )
 
     def _temporaries(self, candidate: Candidate, probed: Probe) -> tuple[Member, ...]:
-        """What its writer may still be working on, where something is missing."""
+        """The temporary files that its writer may still need, where something is missing."""
         marked = self._pending.is_marked_incomplete(candidate.path)
         is_whole = probed.state is ProbeState.COMPLETE and not marked
         return () if is_whole else temporaries(candidate, self._storage)
@@ -268,7 +268,7 @@ class ChangeDetector:
     def _report_unchanged(
         self, candidate: Candidate, comparison: GenerationComparison, *, requested: bool
     ) -> None:
-        """Report content that was reported before, if requested or if its metadata changed."""
+        """Report known content again, if requested or if its metadata changed."""
         path, generation = candidate.path, candidate.generation
         if requested:
             if (probed := self._probe(candidate, was_reported=True)) is not None:

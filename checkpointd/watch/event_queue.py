@@ -1,4 +1,4 @@
-"""What wakes a watcher: file system events, lost events and requests of the daemon.
+"""The queue that wakes a watcher: file system events, lost events and requests of the daemon.
 
 Any thread may add, the watcher's thread takes everything at once. Memory is bounded: when too many
 paths pile up, the batch asks for a full scan instead.

@@ -206,7 +206,7 @@ class SettleTracker:
         return complete and self._incomplete_message(track) is None
 
     def _may_be_damaged(self, track: _Track) -> bool:
-        """Whether a verification has still to tell what is not whole, and was so before."""
+        """Whether a verification must still decide about a part that was complete before."""
         seen = track.observation
         return (
             seen.probe.state is ProbeState.INCOMPLETE
@@ -216,7 +216,7 @@ class SettleTracker:
         )
 
     def _awaits_idleness(self, track: _Track) -> bool:
-        """Whether a verification found it incomplete that did not know yet that it is idle."""
+        """Whether it was found incomplete by a verification that did not know that it is idle."""
         seen = track.observation
         path, key = seen.candidate.path, _generation(seen).key
         return (

@@ -1,4 +1,4 @@
-"""The thread of one watch, as the daemon controls it: what is watched makes no difference here."""
+"""The thread of one watch, as the daemon controls it, for directories and buckets alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class WatchThread(abc.ABC):
-    """A thread that compares what is there with what was reported, and emits events.
+    """A thread that compares what exists with what was reported, and emits events.
 
     Args:
         settings: the `[[watch]]` of the config.

@@ -35,7 +35,7 @@ _RESTART_SECONDS = 30.0
 
 
 class Watcher(WatchThread):
-    """Watches one root and reports what is there, what is finished and what is gone.
+    """Watches one root and reports which checkpoints exist, are finished or are gone.
 
     Args:
         settings: the `[[watch]]` of the config; its path is absolute.
@@ -251,7 +251,7 @@ class Watcher(WatchThread):
         self._emit(Reconciled(self._name, self._last_at, self._seconds, self._detector.unknown))
 
     def _warning(self, unmounted: bool) -> str:
-        """Return a sentence about what limits this watch; empty if nothing does."""
+        """Return a sentence about the limits of this watch; empty if there are none."""
         if unmounted:
             return "The root is empty although checkpoints are known there: is it mounted?"
         errors = self._tree.errors

@@ -250,6 +250,7 @@ def test_without_the_check_the_sandbox_alone_holds(
 ) -> None:
     """`safety` switched off, code allowed, weights loaded into a model: still no effect."""
     monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(spare_pool, "_IDLE_CORES", 0.0)
     rows = [row for row in attacks.rows if row["name"].startswith(REACHING)]
     answers = verify(
         rows,

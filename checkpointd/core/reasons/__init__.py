@@ -1,6 +1,6 @@
 """Reasons: what went wrong, what that rests on, and what to do about it.
 
-Here alone a reason becomes a severity, so that no check can convict without evidence:
+A reason gets its severity here alone, so that no check calls a checkpoint invalid without evidence:
 
 - A failure (the checkpoint is invalid) needs evidence in the file, in the golden record, in what
   the user asked for, or a danger that is really there.

@@ -38,7 +38,7 @@ class Reason:
     """One way in which a check can end other than well; `cure` is one plain sentence.
 
     Raises:
-        ValueError: it would convict without evidence.
+        ValueError: it would be a failure without evidence.
     """
 
     severity: Severity

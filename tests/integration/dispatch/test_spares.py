@@ -94,6 +94,12 @@ def make_request(weights: Path, builder: str) -> Request:
     return Request(Checkpoint(str(weights), fmt), generation_of(str(weights), fmt), settings)
 
 
+def make_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make spares at once, and also while the tests beside this one use every core."""
+    monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(spare_pool, "_IDLE_CORES", 0.0)
+
+
 def loader(dispatcher: LocalDispatcher) -> dict[str, Any]:
     """What the status says about the loader; empty while there is none."""
     return next((row for row in dispatcher.status() if row["kind"] == "load"), {})
@@ -149,7 +155,7 @@ def test_a_spare_gives_the_verdict_of_a_new_process(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is warm and confined, used once, and what fails in it is tried in a new process."""
-    monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
+    make_at_once(monkeypatch)
 
     async def verify(dispatcher: LocalDispatcher, builder: str) -> Report:
         answer = await dispatcher.verify(make_request(weights, builder))
@@ -202,8 +208,8 @@ def test_a_spare_gives_the_verdict_of_a_new_process(
 def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`spares = 0`, a machine with less memory than a spare should have, `idle_exit`: no spare."""
-    monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
+    """`spares = 0`, too little memory, no idle core, `idle_exit`: no spare."""
+    make_at_once(monkeypatch)
     settings = make_request(weights, "users:model").settings
 
     async def work(dispatcher: LocalDispatcher, _ends: list[str]) -> None:
@@ -218,10 +224,12 @@ def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
         await dispatcher.warm(settings)
         await asyncio.sleep(0.3)
         assert not psutil.Process(loader(dispatcher)["pid"]).children()
-        monkeypatch.setattr(spare_pool, "_MEMORY_TO_START", 1 << 60)
         dispatcher.configure(WorkerSettings(spares=1))
-        await dispatcher.warm(settings)
-        await asyncio.sleep(0.3)
-        assert not psutil.Process(loader(dispatcher)["pid"]).children()
+        for name in ("_MEMORY_TO_START", "_IDLE_CORES"):
+            with monkeypatch.context() as patch:
+                patch.setattr(spare_pool, name, 1 << 60)
+                await dispatcher.warm(settings)
+                await asyncio.sleep(0.3)
+                assert not psutil.Process(loader(dispatcher)["pid"]).children()
 
     with_dispatcher(tmp_path, work)

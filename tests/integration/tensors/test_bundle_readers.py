@@ -149,7 +149,7 @@ def test_every_layout_that_tensorflow_reads_is_read(tmp_path: Path) -> None:
         assert_read_alike(write(tmp_path / name, pairs, *shards))
 
 
-def test_bytes_that_two_tensors_share_convict_nothing_and_show_nothing(tmp_path: Path) -> None:
+def test_bytes_that_two_tensors_share_prove_nothing(tmp_path: Path) -> None:
     """TensorFlow reads both; its writers make no such bundle, so nobody knows what is meant."""
     data = NUMBERS.tobytes()
     whole, inside = entry(1, [6], data), entry(1, [2], data[8:16], offset=8)

@@ -144,7 +144,7 @@ def test_names_of_layers_that_fill_several_attributes_are_read(tmp_path: Path) -
 def test_what_is_not_read_here_is_for_the_loader_to_judge(
     model: keras.Model, tmp_path: Path
 ) -> None:
-    """Intact is not shown, and nothing is convicted: not the file, and not its writer.
+    """Intact is not shown, and neither the file nor its writer is blamed.
 
     A name of 70 000 bytes in an index, and bytes after an HDF5 file's end that may be a part of it.
     """
