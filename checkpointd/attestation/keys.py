@@ -148,6 +148,6 @@ def _algorithm(key: Any) -> Any:
     if isinstance(key, (ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey)):
         by_curve = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384}
         by_curve["secp521r1"] = hashes.SHA512
-        found = by_curve.get(key.curve.name)
-        return None if found is None else (ec.ECDSA(found()),)
+        algorithm = by_curve.get(key.curve.name)
+        return None if algorithm is None else (ec.ECDSA(algorithm()),)
     return None

@@ -121,14 +121,14 @@ def _of(watch: WatchSettings, before: TrashTtl | None) -> Holding:
     from checkpointd.retention.trash_ttl import updated
 
     policy = watch.retention
-    found = updated(before, policy.trash_ttl, time.time(), policy.confirm)
+    ttl = updated(before, policy.trash_ttl, time.time(), policy.confirm)
     return Holding(
         watch.name,
         place_of(watch),
         policy.trash_ttl,
         policy.mode,
-        kept_ttl=found.kept_ttl,
-        kept_until=found.kept_until,
+        kept_ttl=ttl.kept_ttl,
+        kept_until=ttl.kept_until,
     )
 
 

@@ -223,5 +223,5 @@ def function(reference: str) -> Callable[..., Any]:
         reference: `module:function`.
     """
     module, _, name = reference.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
+    imported: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return imported

@@ -151,8 +151,8 @@ def _compiled(loaded: Loaded, data: HeldOut) -> dict[str, Any]:
             return_dict=True,
         )
 
-    found: dict[str, Any] = call(run, None, f"Evaluating it on {_WHERE}")
-    return found
+    results: dict[str, Any] = call(run, None, f"Evaluating it on {_WHERE}")
+    return results
 
 
 def _for_keras(inputs: Any) -> Any:
