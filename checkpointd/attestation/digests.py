@@ -91,14 +91,14 @@ def of_files(
         OSError: one could not be read.
     """
     alone = len(generation.members) == 1
-    found = [
+    digests = [
         FileDigest(
             name_in_model(path, member.name, alone=alone),
             *_of_file(member_path(path, member.name), blocks),
         )
         for member in generation.members
     ]
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(digests, key=_place))
 
 
 def of_checkpoint(

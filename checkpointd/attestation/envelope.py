@@ -97,10 +97,10 @@ def parse(data: bytes) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         raise ValueError("a key is there twice")
-    return found
+    return unique
 
 
 def _decoded(text: Any, part: str) -> bytes:

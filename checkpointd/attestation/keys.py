@@ -32,14 +32,6 @@ class PublicKey:
             return False
         return True
 
-    @property
-    def model_signing_hint(self) -> str:
-        """What Model Signing calls this key: the SHA-256 of its PEM text."""
-        from cryptography.hazmat.primitives import serialization as s
-
-        pem = self._key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
-        return hashlib.sha256(pem).hexdigest()
-
 
 @dataclass(frozen=True)
 class PrivateKey:
@@ -148,6 +140,6 @@ def _algorithm(key: Any) -> Any:
     if isinstance(key, (ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey)):
         by_curve = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384}
         by_curve["secp521r1"] = hashes.SHA512
-        found = by_curve.get(key.curve.name)
-        return None if found is None else (ec.ECDSA(found()),)
+        algorithm = by_curve.get(key.curve.name)
+        return None if algorithm is None else (ec.ECDSA(algorithm()),)
     return None

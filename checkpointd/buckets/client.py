@@ -94,10 +94,12 @@ class BucketClient:
         import obstore
 
         try:
-            found = obstore.list_with_delimiter(self._store, prefix or None)
+            listing = obstore.list_with_delimiter(self._store, prefix or None)
         except Exception as error:  # noqa: BLE001 - the same
             raise self._error(error, prefix) from None
-        return list(found["common_prefixes"]), [stored_object(meta) for meta in found["objects"]]
+        return list(listing["common_prefixes"]), [
+            stored_object(meta) for meta in listing["objects"]
+        ]
 
     def head(self, key: str) -> StoredObject:
         """Look at one object.

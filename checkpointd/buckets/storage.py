@@ -91,12 +91,12 @@ class BucketStorage:
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
         """Read a piece of the object that was listed."""
-        found = self.object_at(path)
-        key = (found, offset, size)
+        stored = self.object_at(path)
+        key = (stored, offset, size)
         if key in self._pieces:
             self._pieces.move_to_end(key)
             return self._pieces[key]
-        piece = self.client.read(found, offset, size)
+        piece = self.client.read(stored, offset, size)
         if size <= 1 << 16:
             self._pieces[key] = piece
             while len(self._pieces) > _MOST_PIECES:

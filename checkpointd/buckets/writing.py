@@ -73,8 +73,8 @@ class BucketWriter(BucketClient):
 
         options: Any = {"head": True}
         try:
-            found = obstore.get(self._store, key, options=options)
-            meta, marks = found.meta, {str(k).lower(): v for k, v in found.attributes.items()}
+            response = obstore.get(self._store, key, options=options)
+            meta, marks = response.meta, {str(k).lower(): v for k, v in response.attributes.items()}
         except Exception as error:  # noqa: BLE001 - obstore's errors have no common base
             known = self._error(error, key)
             if isinstance(known, FileNotFoundError) and not self._is_missing_bucket(known):

@@ -74,12 +74,12 @@ def refuse_unseen(newest_first: Iterable[Entry]) -> None:
     for entry in newest_first:
         try:
             place = storage_of(entry.checkpoint.path)
-            found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
+            on_disk = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
         except PermissionError as error:
             raise denied(error, entry.checkpoint.path) from None
         except OSError:
             continue
-        if found.key == entry.generation.key:
+        if on_disk.key == entry.generation.key:
             return
 
 
@@ -90,8 +90,8 @@ def why_not_current(entry: Entry) -> str:
 
     try:
         place = storage_of(entry.checkpoint.path)
-        found = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
-        is_current = found.key == entry.generation.key
+        on_disk = generation_of(entry.checkpoint.path, entry.checkpoint.format, place)
+        is_current = on_disk.key == entry.generation.key
     except PermissionError as error:
         return f"what is on disk could not be checked: {denied(error, entry.checkpoint.path)}"
     except OSError:

@@ -30,9 +30,9 @@ def copies_of(workspace: Workspace, paths: Iterable[str]) -> list[str]:
     except CliError:
         return []
     try:
-        found = [ledger.replica(path) for path in paths]
+        replicas = [ledger.replica(path) for path in paths]
     except LedgerError:
         return []
     finally:
         ledger.close()
-    return [replica.url for replica in found if replica is not None]
+    return [replica.url for replica in replicas if replica is not None]

@@ -70,18 +70,18 @@ def _request(typed: str) -> "Request":
 
     must_exist(typed)
     try:
-        found = locate(os.path.abspath(typed))
-        probed = probe(found) if found else None
-        if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
+        candidate = locate(os.path.abspath(typed))
+        probed = probe(candidate) if candidate else None
+        if candidate is None or probed is None or probed.state is ProbeState.UNKNOWN:
             raise errors.CliError(no_checkpoint_at(typed), errors.USAGE)
-        generation = generation_of(found.path, probed.format)
+        generation = generation_of(candidate.path, probed.format)
     except PermissionError as error:
         raise denied(error, typed) from None
     except OSError as error:
         raise errors.CliError(
             f"{typed} cannot be read: {error.strerror}.", errors.INCONCLUSIVE
         ) from None
-    return Request(Checkpoint(found.path, probed.format), generation, VerifySettings())
+    return Request(Checkpoint(candidate.path, probed.format), generation, VerifySettings())
 
 
 async def _diff(

@@ -35,19 +35,19 @@ def hooks_list(
 
     ledger = workspace_of(context).ledger()
     try:
-        found = [event for event in ledger.hooks() if event.error or not failed]
+        events = [event for event in ledger.hooks() if event.error or not failed]
     finally:
         ledger.close()
     if json:
-        for event in found:
+        for event in events:
             json_line(event.to_public())
         return OK
-    if not found:
+    if not events:
         print("No hook has failed." if failed else "Nothing waits for a hook.")
         return OK
     now = time.time()
     table = grid("id", "age", "event", "watch", "path", "attempts", "next", "error")
-    for event in found:
+    for event in events:
         due = "at once" if event.next_at <= now else f"in {duration(event.next_at - now)}"
         table.add_row(
             str(event.id),

@@ -48,19 +48,19 @@ def check_named_files(path: Path, config: Config, account: Account | None = None
         for number, watch in enumerate(config.watch)
         if watch.verify.python and (why := why_unusable(str(watch.verify.python)))
     ]
-    found: list[tuple[Loc, str]] = []
+    warnings: list[tuple[Loc, str]] = []
     try:
-        found += [(w.loc, w.message) for w in web_warnings(config.web, load(config.web))]
+        warnings += [(w.loc, w.message) for w in web_warnings(config.web, load(config.web))]
     except CredentialsError as error:
         problems += [_problem(path, t.loc, t.message) for t in error.problems]
     if problems:
         raise ConfigError(path, sorted(problems, key=lambda p: (p.line, p.key)))
-    found += advice(config)
+    warnings += advice(config)
     tried = account if account is not None and account.can_be_tried else None
     for number, watch in enumerate(config.watch):
         for loc, message in _watch_warnings(watch, tried):
-            found.append((("watch", number, *loc), message))
-    return [_problem(path, loc, message) for loc, message in found]
+            warnings.append((("watch", number, *loc), message))
+    return [_problem(path, loc, message) for loc, message in warnings]
 
 
 def _problem(path: Path, loc: Loc, message: str) -> Problem:
@@ -196,11 +196,14 @@ def hook_warnings(watch: WatchSettings, account: Account | None) -> Warnings:
     """The commands of hooks that are not there, or that the service may not run."""
     for name, command in watch.hooks.commands.items():
         program = command[0]
-        found = shutil.which(program)
-        if found is None:
+        program_path = shutil.which(program)
+        if program_path is None:
             why = "is not executable" if os.path.exists(program) else "does not exist"
             yield ("hooks", name), f"{program} {why}"
         elif account is not None:
-            (cure,) = denials(account, [(os.path.abspath(found), MAY_ENTER)])
+            (cure,) = denials(account, [(os.path.abspath(program_path), MAY_ENTER)])
             if cure:
-                yield ("hooks", name), f"{account.name} may not run {found}. {cure.rstrip('.')}"
+                yield (
+                    ("hooks", name),
+                    f"{account.name} may not run {program_path}. {cure.rstrip('.')}",
+                )

@@ -20,11 +20,11 @@ def chosen(config: Config, watch: str | None) -> tuple[WatchSettings, ...]:
     """
     if watch is None:
         return config.watch
-    found = tuple(w for w in config.watch if w.name == watch)
-    if not found:
+    named = tuple(w for w in config.watch if w.name == watch)
+    if not named:
         names = ", ".join(w.name for w in config.watch) or "none"
         raise CliError(f"There is no watch {watch!r}; choose from {names}.", USAGE)
-    return found
+    return named
 
 
 def plan_here(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:

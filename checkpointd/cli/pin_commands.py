@@ -69,12 +69,12 @@ def pins(context: typer.Context, json: Json = False) -> int:
 
     ledger = workspace_of(context).ledger()
     try:
-        found = ledger.pins()
+        pinned = ledger.pins()
     finally:
         ledger.close()
     rows = [
         {"path": pin.path, "note": pin.note, "at": pin.at, "exists": exists(locate, pin.path)}
-        for pin in found
+        for pin in pinned
     ]
     if json:
         for row in rows:
@@ -84,7 +84,7 @@ def pins(context: typer.Context, json: Json = False) -> int:
         print("Nothing is pinned.")
         return OK
     table = grid("age", "path", "note")
-    for pin, row in zip(found, rows, strict=True):
+    for pin, row in zip(pinned, rows, strict=True):
         path = printable(pin.path) + ("" if row["exists"] else " (nothing is there)")
         table.add_row(duration(max(0.0, time.time() - pin.at)), path, printable(pin.note))
     print_table(console(), table)

@@ -20,15 +20,15 @@ def previews(config: Config) -> list[tuple[str, str]]:
 
     A disk that does not answer is not waited for.
     """
-    found: list[tuple[str, str]] = []
-    thread = threading.Thread(target=lambda: found.extend(_previews(config)), daemon=True)
+    sentences: list[tuple[str, str]] = []
+    thread = threading.Thread(target=lambda: sentences.extend(_previews(config)), daemon=True)
     thread.start()
     thread.join(_MOST_SECONDS)
     if thread.is_alive():
-        known = {name for name, _ in found}
+        known = {name for name, _ in sentences}
         late = next((w.name for w in config.watch if w.name not in known), "")
-        return [*found, (late, "Not known: its disk or the ledger is slow.")]
-    return found
+        return [*sentences, (late, "Not known: its disk or the ledger is slow.")]
+    return sentences
 
 
 def _previews(config: Config) -> Iterator[tuple[str, str]]:

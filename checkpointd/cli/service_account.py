@@ -153,10 +153,10 @@ def denials(account: Account, wants: Iterable[tuple[str, int]]) -> list[str]:
             [part.path, part.status.st_mode, part.status.st_gid] if part else None for part in parts
         ]
 
-    found = run_as(account, tried)
+    denied = run_as(account, tried)
     return [
         _cure(account, path, need, *row) if row else ""
-        for (path, need), row in zip(listed, found, strict=True)
+        for (path, need), row in zip(listed, denied, strict=True)
     ]
 
 

@@ -101,12 +101,12 @@ def tags(context: typer.Context, json: Json = False) -> int:
 
     ledger = workspace_of(context).ledger()
     try:
-        found = ledger.tags()
+        tagged = ledger.tags()
     finally:
         ledger.close()
-    exists_at = {path: exists(locate, path) for path in {tag_row.path for tag_row in found}}
+    exists_at = {path: exists(locate, path) for path in {tag_row.path for tag_row in tagged}}
     if json:
-        for tag_row in found:
+        for tag_row in tagged:
             json_line(
                 {
                     "path": tag_row.path,
@@ -116,11 +116,11 @@ def tags(context: typer.Context, json: Json = False) -> int:
                 }
             )
         return OK
-    if not found:
+    if not tagged:
         print("Nothing is tagged.")
         return OK
     table = grid("age", "tag", "path")
-    for tag_row in found:
+    for tag_row in tagged:
         path = printable(tag_row.path) + ("" if exists_at[tag_row.path] else " (nothing is there)")
         table.add_row(duration(max(0.0, time.time() - tag_row.at)), tag_row.tag, path)
     print_table(console(), table)

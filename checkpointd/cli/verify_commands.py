@@ -46,20 +46,20 @@ def verify(
         from checkpointd.cli.verifying import find
 
         config = workspace.config_or_none()
-        found = find(paths, config)
-        for path in found.missing:
+        targets = find(paths, config)
+        for path in targets.missing:
             _print_error(path, "there is no such path")
-        for path in found.empty:
+        for path in targets.empty:
             hint = "; links in it are not followed: name them" if _holds_links(path) else ""
             _print_error(path, f"there is no checkpoint in this directory{hint}")
         view = View(json=json)
         refused: list[int] = []
-        with view.progress(len(found.targets)):
+        with view.progress(len(targets.targets)):
             if scan is None:
-                refused = _record(workspace, found.targets, view)
-            elif found.targets:
-                run_until_signal(_verify(found.targets, config, *scan, view))
-    return _exit_code(view.verdicts, missing=bool(found.missing), refused=refused)
+                refused = _record(workspace, targets.targets, view)
+            elif targets.targets:
+                run_until_signal(_verify(targets.targets, config, *scan, view))
+    return _exit_code(view.verdicts, missing=bool(targets.missing), refused=refused)
 
 
 @contextlib.contextmanager
@@ -233,21 +233,21 @@ def inspect(
     try:
         where = absolute(path)
         storage = storage_of(where)
-        found = locate(where, storage)
-        probed = probe(found, storage) if found else None
+        candidate = locate(where, storage)
+        probed = probe(candidate, storage) if candidate else None
     except PermissionError as error:
         raise denied(error, path) from None
     except OSError as error:
         raise errors.CliError(f"{path} cannot be read: {error.strerror}.", errors.INVALID) from None
-    if found is None or probed is None or probed.state is ProbeState.UNKNOWN:
+    if candidate is None or probed is None or probed.state is ProbeState.UNKNOWN:
         raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
     with scratch_directory() as scratch:
-        facts = run_until_signal(_inspect(found.path, probed.format, scratch))
+        facts = run_until_signal(_inspect(candidate.path, probed.format, scratch))
     if facts.get("error"):
-        raise errors.CliError(f"{found.path}: {facts['error']}", errors.INVALID)
+        raise errors.CliError(f"{candidate.path}: {facts['error']}", errors.INVALID)
     if facts.get("format") == "unknown":
         raise errors.CliError(no_checkpoint_at(path), errors.USAGE)
-    facts = {"path": found.path, "size_bytes": found.generation.size_bytes, **facts}
+    facts = {"path": candidate.path, "size_bytes": candidate.generation.size_bytes, **facts}
     if json:
         json_line(facts)
     else:

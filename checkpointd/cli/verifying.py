@@ -99,10 +99,10 @@ def _find(path: str, watch: WatchSettings | None, config: Config | None) -> list
     def unreadable(directory: str, error: OSError) -> None:
         targets.append(Target(directory, problem=_unreadable(directory, error)))
 
-    found = find_checkpoints(
+    checkpoints = find_checkpoints(
         path, storage_of(path), root=root, templates=templates, unreadable=unreadable
     )
-    for checkpoint, generation in found:
+    for checkpoint, generation in checkpoints:
         name, inner = (path, watch) if watch else _in_watch(checkpoint.path, config)
         if inner is not watch:
             targets += _find_again(name, inner, config)

@@ -21,7 +21,7 @@ def version(json: Json = False) -> int:
 
     installed = installed_distributions(sys.path)
     names = ("tensorflow", "tensorflow-cpu", "keras", "tf-keras")
-    found = {
+    versions = {
         "checkpointd": __version__,
         "python": platform.python_version(),
         **{name: installed[name] for name in names if name in installed},
@@ -30,8 +30,8 @@ def version(json: Json = False) -> int:
     if json:
         from checkpointd.cli.output import json_line
 
-        json_line(found)
+        json_line(versions)
     else:
-        for name, number in found.items():
+        for name, number in versions.items():
             print(f"{name} {number}")
     return OK

@@ -286,10 +286,10 @@ def known_paths(workspace: Workspace, path: str) -> list[str]:
 
     locations = workspace.locations()
     try:
-        found = locate(absolute(path), storage_of(path))
+        candidate = locate(absolute(path), storage_of(path))
     except OSError:
-        found = None
-    names = [*(aliases(found.path, locations) if found else ()), *aliases(path, locations)]
+        candidate = None
+    names = [*(aliases(candidate.path, locations) if candidate else ()), *aliases(path, locations)]
     try:
         ledger = workspace.ledger()
     except CliError:

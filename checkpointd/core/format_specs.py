@@ -1,7 +1,7 @@
 """The formats of checkpoints, one row each: to add a format, write its module and add its row.
 
 Functions are named as `module:function` and imported where they are called, so that this table
-can be read everywhere. Standard library only, Python 3.9.
+can be read everywhere.
 """
 
 from __future__ import annotations
@@ -223,5 +223,5 @@ def function(reference: str) -> Callable[..., Any]:
         reference: `module:function`.
     """
     module, _, name = reference.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
+    imported: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return imported

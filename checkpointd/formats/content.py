@@ -146,8 +146,8 @@ def explain_unreadable(error: FormatError, path: str, called: str, storage: Stor
             f"{called} begins with {len(head)} bytes of zero: it is not written yet, or a crash of "
             "the machine lost it.",
         )
-    found = of(head)
-    return not_a_checkpoint(called, found) if found.description else error
+    content = of(head)
+    return not_a_checkpoint(called, content) if content.description else error
 
 
 def not_a_checkpoint(called: str, content: Content) -> FormatError:

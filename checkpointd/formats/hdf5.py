@@ -134,11 +134,11 @@ def surplus(path: str, storage: Storage) -> FormatError | None:
     """
     size = storage.stat(path).size
     try:
-        found = find_superblock(path, size, storage.pread(path, 0, SUPERBLOCK_BYTES), storage)
-        if found is not None:
-            check_size(*found, size)
+        superblock = find_superblock(path, size, storage.pread(path, 0, SUPERBLOCK_BYTES), storage)
+        if superblock is not None:
+            check_size(*superblock, size)
     except SurplusBytesError as error:
-        at = end_of_file(*found) if found is not None else size
+        at = end_of_file(*superblock) if superblock is not None else size
         while at < size:
             block = storage.pread(path, at, _BLOCK)
             if not block or block.strip(b"\0"):

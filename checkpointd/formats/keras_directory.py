@@ -105,17 +105,17 @@ def _check(path: str, members: Mapping[str, Member], storage: Storage) -> None:
         else:
             _check_hdf5(f"{path}/{weights}", size, storage)
     except FormatError as error:
-        found = content.of_file(f"{path}/{weights}", storage)
-        raise (content.not_a_checkpoint(weights, found) if found.stand_in else error) from None
+        instead = content.of_file(f"{path}/{weights}", storage)
+        raise (content.not_a_checkpoint(weights, instead) if instead.stand_in else error) from None
 
 
 def _check_json(path: str, name: str, size: int, storage: Storage) -> None:
     file = f"{path}/{name}"
     if storage.pread(file, max(0, size - _TAIL_BYTES), _TAIL_BYTES).rstrip().endswith(b"}"):
         return
-    found = content.of_file(file, storage)
-    if found.stand_in:
-        raise content.not_a_checkpoint(name, found)
+    instead = content.of_file(file, storage)
+    if instead.stand_in:
+        raise content.not_a_checkpoint(name, instead)
     raise FormatError(TRUNCATED, f"{name} is cut short: it has {size} bytes and no end.")
 
 

@@ -178,10 +178,10 @@ def _endings() -> dict[str, list[tuple[str, Format]]]:
 
     By what follows the last dot: there may be very many names.
     """
-    found: dict[str, list[tuple[str, Format]]] = {}
+    by_ending: dict[str, list[tuple[str, Format]]] = {}
     for ending, promised in ((end, spec.name) for spec in FORMATS for end in spec.endings):
-        found.setdefault(ending[ending.rfind(".") :], []).append((ending, promised))
-    return {last: sorted(pairs, key=lambda p: -len(p[0])) for last, pairs in found.items()}
+        by_ending.setdefault(ending[ending.rfind(".") :], []).append((ending, promised))
+    return {last: sorted(pairs, key=lambda p: -len(p[0])) for last, pairs in by_ending.items()}
 
 
 _ENDINGS = _endings()

@@ -100,9 +100,9 @@ def _not_begun(size: int, looked_at: int) -> str:
 
 
 def _something_else(hint: Format, head: bytes) -> FormatError:
-    found = content.of(head)
-    if found.description:
-        return content.not_a_checkpoint("It", found)
+    instead = content.of(head)
+    if instead.description:
+        return content.not_a_checkpoint("It", instead)
     wanted, magic = ("zip archive", b"PK") if hint is Format.KERAS else ("HDF5 file", b"\x89HDF")
     return FormatError(
         NOT_A_CHECKPOINT,

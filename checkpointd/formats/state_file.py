@@ -2,7 +2,6 @@
 
 Source: `CheckpointState` in tensorflow/python/training/checkpoint_state.proto, as protobuf's text
 format. What TensorFlow's own parser refuses is refused here too, but paths need not be UTF-8.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
@@ -109,14 +108,14 @@ def stems(data: bytes) -> frozenset[str]:
     This is how the job itself declares `weights-7` and `weights-12` to be versions of one model.
     Of a file that is cut off, what is before that counts.
     """
-    found = set[str]()
+    names_of_state = set[str]()
     try:
         for name, value in _fields(data):
             if name in (_LATEST, _ALL) and (match := _NUMBERED.match(os.path.basename(value))):
-                found.add(match[1])
+                names_of_state.add(match[1])
     except StateFileError:
         pass
-    return frozenset(found)
+    return frozenset(names_of_state)
 
 
 def _fields(data: bytes) -> Iterator[tuple[bytes, Any]]:

@@ -101,17 +101,17 @@ def explain(
     if error.word == MISSING_MEMBER:
         return error
     if ".index" in members:
-        found = content.of_file(prefix + ".index", storage, _read_of(members[".index"]))
-        if found.description:
-            return content.not_a_checkpoint("The .index file", found)
+        instead = content.of_file(prefix + ".index", storage, _read_of(members[".index"]))
+        if instead.description:
+            return content.not_a_checkpoint("The .index file", instead)
         if error.message == NO_HEADER:
             return FormatError(
                 NOT_A_CHECKPOINT, "The .index file is a table of other things than tensors."
             )
     for name in members:
-        found = content.of_file(prefix + name, storage) if ".data-" in name else content.Content()
-        if found.stand_in:
-            return content.not_a_checkpoint(f"The shard {name}", found)
+        instead = content.of_file(prefix + name, storage) if ".data-" in name else content.Content()
+        if instead.stand_in:
+            return content.not_a_checkpoint(f"The shard {name}", instead)
     return error
 
 

@@ -44,7 +44,7 @@ def unfinished_bundles(
     Returns:
         By prefix, the names of the files as they follow it, and whether each is a link.
     """
-    found: dict[str, dict[str, bool]] = {}
+    bundles: dict[str, dict[str, bool]] = {}
     listed = [entry for entry in entries if not entry.is_symlink]
     beside = {entry.name for entry in listed}
     for entry in listed:
@@ -55,13 +55,13 @@ def unfinished_bundles(
             parts = _parts(os.path.join(directory, entry.name), storage)
             after = entry.name[len(inside["prefix"]) :]
             if parts:
-                found.setdefault(inside["prefix"], {}).update(
+                bundles.setdefault(inside["prefix"], {}).update(
                     {f"{after}/{name}": False for name in parts}
                 )
         elif part and part["prefix"] not in present and _is_checkpoint(part["prefix"], beside):
             after = entry.name[len(part["prefix"]) :]
-            found.setdefault(part["prefix"], {})[after] = False
-    return found
+            bundles.setdefault(part["prefix"], {})[after] = False
+    return bundles
 
 
 def unfinished_savedmodel(path: str, storage: Storage) -> tuple[Member, ...]:
@@ -72,8 +72,8 @@ def unfinished_savedmodel(path: str, storage: Storage) -> tuple[Member, ...]:
         if entry.is_file and not entry.is_symlink and _GRAPH.fullmatch(entry.name)
     }
     inside = f"{path}/{_VARIABLES}"
-    found = unfinished_bundles(inside, _entries(inside, storage), (), storage)
-    for after in found.get(_VARIABLES, ()):
+    bundles = unfinished_bundles(inside, _entries(inside, storage), (), storage)
+    for after in bundles.get(_VARIABLES, ()):
         parts[f"/{_VARIABLES}/{_VARIABLES}{after}"] = False
     return members_of(path, parts, storage)
 

@@ -106,13 +106,13 @@ def variables_of(model: Any, kind: str = "variables") -> list[Any]:
 
 def state_of(model: Any) -> list[Any]:
     """Find the variables that running a model may change, whether they are saved or not."""
-    found = variables_of(model, "non_trainable_variables")
+    variables = variables_of(model, "non_trainable_variables")
     walk = getattr(model, "_flatten_layers", None)
     for layer in walk() if callable(walk) else ():
         states = getattr(layer, "states", None)  # of a stateful recurrent layer: saved nowhere
         if states:
-            found += _flat(states)
-    return [variable for variable in found if hasattr(variable, "assign")]
+            variables += _flat(states)
+    return [variable for variable in variables if hasattr(variable, "assign")]
 
 
 def _flat(value: Any) -> list[Any]:

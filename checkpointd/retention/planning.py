@@ -227,7 +227,10 @@ def _held(decision: Decision, hold: Hold) -> Decision:
 
 def _keep_all(present: Sequence[Entry]) -> tuple[Decision, ...]:
     reason = ("no keep_ rule is configured, so everything is kept",)
-    return tuple(Decision(entry, True, reason, "no_rule") for entry in newest_first(present))
+    return tuple(
+        Decision(entry, keep=True, reasons=reason, rule="no_rule")
+        for entry in newest_first(present)
+    )
 
 
 def _containing(entries: Sequence[Entry]) -> frozenset[str]:

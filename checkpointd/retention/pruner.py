@@ -228,7 +228,14 @@ class Pruner:
             refusal, failed = explain(error, entry.path), True
         if refusal:
             current.cancel(entry)
-            return Removal(entry, False, decision.rule, refusal, suspects=suspects, failed=failed)
+            return Removal(
+                entry,
+                done=False,
+                rule=decision.rule,
+                reason=refusal,
+                suspects=suspects,
+                failed=failed,
+            )
         self._step("record")
         try:
             self._records.record_trashed(
@@ -236,7 +243,14 @@ class Pruner:
             )
         except LedgerError as error:
             reason = f"{reason}; the ledger is updated at the next start ({error})"
-        return Removal(entry, True, decision.rule, reason, item.id, item.manifest.size_bytes)
+        return Removal(
+            entry,
+            done=True,
+            rule=decision.rule,
+            reason=reason,
+            item=item.id,
+            size_bytes=item.manifest.size_bytes,
+        )
 
     def _guard(self, entry: Entry, current: PruningRound, dir_fd: int) -> None:
         """Check right before a removal: no pin, reference or writer, and enough others stay."""

@@ -168,4 +168,4 @@ def _undone_if_named(
         undo(removal)
     except (TrashError, LedgerError, OSError) as error:
         return replace(removal, reason=f"{removal.reason}; {named}, and {otherwise} ({error})")
-    return Removal(removal.entry, False, removal.rule, named)
+    return Removal(removal.entry, done=False, rule=removal.rule, reason=named)

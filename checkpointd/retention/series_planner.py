@@ -210,17 +210,19 @@ class SeriesPlanner:
         if reasons:
             texts = self._rules.shared(tuple(text for _, text in reasons))
             may_go = not self._holds and yields(label for label, _ in reasons)
-            return Decision(entry, True, texts, reasons[0][0], may_go, run)
+            rule = reasons[0][0]
+            return Decision(entry, keep=True, reasons=texts, rule=rule, yields=may_go, run=run)
         if self._holds:
             texts = tuple(f"pruning of this series is on hold: {h.message}" for h in self._holds)
-            return Decision(entry, True, texts, "hold", run=run)
+            return Decision(entry, keep=True, reasons=texts, rule="hold", run=run)
         if entry.id in self._older and self._rules.keep_names:
             n = self._policy.keep_runs
             reason = f"its run is older than the newest {n} (keep_runs = {n})"
-            return Decision(entry, False, (reason,), KEEP_RUNS, run=run)
+            return Decision(entry, keep=False, reasons=(reason,), rule=KEEP_RUNS, run=run)
         for rule, reason in self._removed_by.get(entry.id, ()):
-            return Decision(entry, False, (reason,), rule, run=run)
-        return Decision(entry, False, self._rules.unclaimed, UNCLAIMED, run=run)
+            return Decision(entry, keep=False, reasons=(reason,), rule=rule, run=run)
+        unclaimed = self._rules.unclaimed
+        return Decision(entry, keep=False, reasons=unclaimed, rule=UNCLAIMED, run=run)
 
     def _reasons_to_keep(self, entry: Entry) -> list[tuple[str, str]]:
         reasons = self._protected(entry, self._protections)

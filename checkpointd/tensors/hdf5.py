@@ -125,8 +125,8 @@ def _errno_of(error: Exception) -> tuple[int, str] | None:
     """The operating system's error, where h5py reports one rather than the file's own faults."""
     if isinstance(error, OSError) and error.errno:
         return error.errno, error.strerror or str(error)
-    found = _ERRNO.search(str(error))
-    return (int(found.group(1)), str(error)) if found and int(found.group(1)) else None
+    match = _ERRNO.search(str(error))
+    return (int(match.group(1)), str(error)) if match and int(match.group(1)) else None
 
 
 def layout(handle: Any, size: int) -> Layout:

@@ -57,7 +57,7 @@ def _changes(size: int, differences: tuple[Difference, ...]) -> set[int]:
     steps = [_undone(d.polynomial) for d in differences]
     strides = -(-size // _STRIDE)
     states = [_at_strides(difference, strides) for difference in differences]
-    found: set[int] = set()
+    changes: set[int] = set()
     for offset in range(min(size, _STRIDE)):
         states = [_undo(step, state) for step, state in zip(steps, states)]
         fits = states[0] <= _LARGEST_BYTE
@@ -65,8 +65,8 @@ def _changes(size: int, differences: tuple[Difference, ...]) -> set[int]:
             fits &= state == states[0]
         for stride in np.flatnonzero(fits):
             if stride * _STRIDE + offset < size:
-                found.add(int(states[0][stride]))
-    return found
+                changes.add(int(states[0][stride]))
+    return changes
 
 
 @lru_cache

@@ -43,10 +43,10 @@ def item_size(dtype: str) -> int | None:
     if dtype in _ITEM_SIZES:
         return _ITEM_SIZES[dtype]
     try:
-        found = np.dtype(dtype)
+        numpy_dtype = np.dtype(dtype)
     except TypeError:
         return None
-    return found.itemsize if found.kind in "fciub" else None
+    return numpy_dtype.itemsize if numpy_dtype.kind in "fciub" else None
 
 
 class Statistics:
@@ -128,13 +128,15 @@ def decoder(dtype: str) -> Callable[[Array], Array] | None:
         return special
     if item_size(dtype) is None or dtype in _ITEM_SIZES:
         return None
-    found = np.dtype(dtype)
-    if found.kind == "b":
+    numpy_dtype = np.dtype(dtype)
+    if numpy_dtype.kind == "b":
         return None
-    wide = {"float16": np.float32}.get(found.name, None if found.kind in "fc" else np.float64)
+    wide = {"float16": np.float32}.get(
+        numpy_dtype.name, None if numpy_dtype.kind in "fc" else np.float64
+    )
 
     def decode(block: Array) -> Array:
-        values = np.frombuffer(block, found)
+        values = np.frombuffer(block, numpy_dtype)
         if wide is not None:
             return values.astype(wide)
         return values if values.flags.aligned else values.copy()

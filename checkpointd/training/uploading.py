@@ -55,12 +55,12 @@ def upload(directory: str, url: str, format: Format) -> None:
     target = os.path.dirname(url)
     if os.path.isdir(os.path.join(directory, name)):
         _check_replaceable(files, url, os.listdir(os.path.join(directory, name)))
-    found = [
+    names = [
         os.path.relpath(os.path.join(top, file), directory)
         for top, _, below in os.walk(directory)
         for file in below
     ]
-    for file in sorted(found, key=lambda file: (_rank(file, name, format), file)):
+    for file in sorted(names, key=lambda file: (_rank(file, name, format), file)):
         files.copy(os.path.join(directory, file), f"{target}/{file}", overwrite=True)
 
 

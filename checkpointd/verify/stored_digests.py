@@ -44,8 +44,8 @@ def of_others(tensors: Iterable[TensorStats]) -> tuple[Digest, ...] | None:
 
 
 def _bounded(digests: Iterable[Digest]) -> tuple[Digest, ...] | None:
-    found = tuple(digests)
-    return found if len(found) <= MOST_TENSORS else None
+    bounded = tuple(digests)
+    return bounded if len(bounded) <= MOST_TENSORS else None
 
 
 def _path(key: str) -> str:

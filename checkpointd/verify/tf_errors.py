@@ -110,9 +110,9 @@ def _of_libraries(error: BaseException, text: str) -> EnvironmentProblem | None:
         (_TYPE_SPEC, _unknown_type),
         (_CLASS, _unknown),
     ):
-        found = pattern.search(text)
-        if found:
-            return problem_of(found[1])
+        match = pattern.search(text)
+        if match:
+            return problem_of(match[1])
     if _NEWER.search(text):
         return EnvironmentProblem(
             "environment",
@@ -173,9 +173,9 @@ def _unknown(name: str) -> EnvironmentProblem:
 
 
 def _of_device(text: str) -> EnvironmentProblem | None:
-    found = _KERNEL.search(text) or _DEVICE.search(text)
-    if found:
-        return _kernel(found[1], text)
+    match = _KERNEL.search(text) or _DEVICE.search(text)
+    if match:
+        return _kernel(match[1], text)
     placed = _PLACED.search(text)
     if placed:
         return EnvironmentProblem(

@@ -65,38 +65,40 @@ def run_user_checks(
         if blocked is not None and asked.name not in context.request.settings.skip:
             emit(skipped(asked.name, f"Not run, because {blocked} did not pass."))
         else:
-            run(context, [(asked.name, functools.partial(check, asked=asked))], emit)
+            run(context, [(asked.name, functools.partial(check, user_check=asked))], emit)
 
 
-def check(context: Context, asked: UserCheck) -> CheckResult:
+def check(context: Context, user_check: UserCheck) -> CheckResult:
     """Run one of the user's checks."""
     loaded = getattr(context, "loaded", None)
-    if asked.stage == LOAD_STAGE and loaded is None:
-        return skipped(asked.name, getattr(context, "nothing_loaded", NOTHING_LOADED))
+    if user_check.stage == LOAD_STAGE and loaded is None:
+        return skipped(user_check.name, getattr(context, "nothing_loaded", NOTHING_LOADED))
     user_code.use_python_path(context.request.settings)
     try:
-        function = find(asked)
+        function = find(user_check)
         argument = describe(context, loaded.model if loaded is not None else None)
-        what = f"The check {asked.name!r} of [[watch.verify.checks]]"
-        return result_of(asked.name, user_code.call(function, argument, what))
+        what = f"The check {user_check.name!r} of [[watch.verify.checks]]"
+        return result_of(user_check.name, user_code.call(function, argument, what))
     except UserCodeError as error:
-        return CheckResult(asked.name, Outcome.ERROR, f"{asked.name}.{_ERROR}", str(error))
+        return CheckResult(
+            user_check.name, Outcome.ERROR, f"{user_check.name}.{_ERROR}", str(error)
+        )
 
 
-def find(asked: UserCheck) -> Callable[[public.Context], Any]:
+def find(user_check: UserCheck) -> Callable[[public.Context], Any]:
     """Import the function of a check.
 
     Raises:
         UserCodeError: there is none, or it cannot be called.
     """
-    if asked.function:
-        where = f"the check {asked.name!r} has function = {asked.function!r}"
-        function = user_code.resolve(asked.function, where)
+    if user_check.function:
+        where = f"the check {user_check.name!r} has function = {user_check.function!r}"
+        function = user_code.resolve(user_check.function, where)
     else:
-        function = _from_entry_point(asked.name)
+        function = _from_entry_point(user_check.name)
     if not callable(function):
         raise UserCodeError(
-            f"In [[watch.verify.checks]] the check {asked.name!r} names something of type "
+            f"In [[watch.verify.checks]] the check {user_check.name!r} names something of type "
             f"{type(function).__name__}: name a function that takes a context."
         )
     found: Callable[[public.Context], Any] = function
@@ -224,9 +226,9 @@ def _number_or_text(value: Any) -> Any:
     return printable(str(value))
 
 
-def _invalid(name: str, what: str) -> UserCodeError:
+def _invalid(name: str, problem: str) -> UserCodeError:
     return UserCodeError(
         printable(
-            f"The check {name!r} of [[watch.verify.checks]] has to return {_ACCEPTED}: {what}."
+            f"The check {name!r} of [[watch.verify.checks]] has to return {_ACCEPTED}: {problem}."
         )
     )

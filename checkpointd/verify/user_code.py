@@ -120,7 +120,7 @@ def resolve(target: str, where: str) -> Any:
     """
     module_name, _, path = target.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        value: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise UserCodeError(
             f"In [watch.verify] {where}, but there is no module {error.name!r}: add its directory "
@@ -132,12 +132,12 @@ def resolve(target: str, where: str) -> Any:
             f"{_describe(error)}."
         ) from error
     for part in path.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise UserCodeError(
                 f"In [watch.verify] {where}, but {module_name!r} has no {path!r}: correct the name."
             )
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def _describe(error: BaseException) -> str:

@@ -91,10 +91,12 @@ class BucketWatcher(WatchThread):
                 self._poll()
                 wait = every
             except OSError as error:
-                self._set_health(False, _sentence(error, self._root))
+                self._set_health(_sentence(error, self._root), up=False)
                 wait = min(every, _RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - one fault must not end the watch
-                self._set_health(False, f"It failed and restarts: {type(error).__name__}: {error}")
+                self._set_health(
+                    f"It failed and restarts: {type(error).__name__}: {error}", up=False
+                )
                 wait = min(every, _RETRY_SECONDS)
             finally:
                 self._busy_since = None
@@ -119,7 +121,7 @@ class BucketWatcher(WatchThread):
         self._had_content = self._had_content or not self._storage.is_empty
         self._seconds, self._last_at = self._clock() - started, time.time()
         self._ready = True
-        self._set_health(True, _EMPTY if suspicious else "")
+        self._set_health(_EMPTY if suspicious else "", up=True)
         name, unknown = self._settings.name, detector.unknown
         self._emit(Reconciled(name, self._last_at, self._seconds, unknown))
 

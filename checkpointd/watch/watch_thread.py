@@ -95,7 +95,7 @@ class WatchThread(abc.ABC):
         """Restart the clock of `hung`: there was an answer."""
         self._busy_since = self._clock()
 
-    def _set_health(self, up: bool, message: str) -> None:
+    def _set_health(self, message: str, *, up: bool) -> None:
         if (up, message) != self._health:
             self._health = (up, message)
             self._emit(WatchHealth(self._settings.name, up, message))

@@ -133,7 +133,9 @@ class Watcher(WatchThread):
             try:
                 wait = self._round(self._queue.take())
             except Exception as error:  # noqa: BLE001 - one fault must not end the watch
-                self._set_health(False, f"It failed and restarts: {type(error).__name__}: {error}")
+                self._set_health(
+                    f"It failed and restarts: {type(error).__name__}: {error}", up=False
+                )
                 self._next_reconcile = 0.0
                 wait = 0.0
                 self._stopping.wait(_FAULT_SECONDS)
@@ -152,7 +154,7 @@ class Watcher(WatchThread):
             self._stop_inotify()
             self._keep_requests(batch)
             self._is_first_scan = True
-            self._set_health(False, missing)
+            self._set_health(missing, up=False)
             return _MISSING_SECONDS
         self._ensure_events()
         self._overflows += batch.overflows
@@ -199,7 +201,7 @@ class Watcher(WatchThread):
             self._stop_inotify()
             self._restarts += 1
             self._restarted_at = self._clock()
-            self._set_health(False, "The event observer stopped; it is being restarted.")
+            self._set_health("The event observer stopped; it is being restarted.", up=False)
             self._next_reconcile = 0.0
         elif not self._is_first_scan and self._clock() < self._next_reconcile:
             return
@@ -235,7 +237,7 @@ class Watcher(WatchThread):
         error = self._tree.errors.get(self._root.path)
         if error is not None:
             self._next_reconcile = self._clock() + _MISSING_SECONDS
-            self._set_health(False, explain(self._root.path, error))
+            self._set_health(explain(self._root.path, error), up=False)
             return
         if not unmounted:
             self._root.mark_content()
@@ -247,7 +249,7 @@ class Watcher(WatchThread):
         polls = inotify is None or bool(self._unwatched)
         every = self._settings.poll_interval if polls else _RECONCILE_SECONDS
         self._next_reconcile = now + (_AFTER_OVERFLOW_SECONDS if batch.overflows else every)
-        self._set_health(True, self._warning(unmounted))
+        self._set_health(self._warning(unmounted), up=True)
         self._emit(Reconciled(self._name, self._last_at, self._seconds, self._detector.unknown))
 
     def _warning(self, unmounted: bool) -> str:

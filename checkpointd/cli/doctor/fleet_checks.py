@@ -33,9 +33,9 @@ def fleet(host: Host) -> Iterator[Finding]:
     if importlib.util.find_spec(_DASK) is None:
         yield problem("Dask is not installed here.", "`pip install 'checkpointd[dask]'`.")
         return
-    found = list(_files(host, dispatch))
-    yield from found
-    if not found:
+    findings = list(_files(host, dispatch))
+    yield from findings
+    if not findings:
         yield _connection(dispatch)
     yield from _workers(host)
 

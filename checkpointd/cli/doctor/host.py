@@ -103,5 +103,5 @@ def _unit(pid: int) -> str:
             names = [part for line in file for part in line.strip().split("/")]
     except OSError:
         names = []
-    found = (name.removesuffix(".service") for name in names if name.endswith(".service"))
-    return next((name for name in found if name.startswith("checkpointd")), "checkpointd")
+    units = (name.removesuffix(".service") for name in names if name.endswith(".service"))
+    return next((name for name in units if name.startswith("checkpointd")), "checkpointd")

@@ -98,9 +98,9 @@ def sandbox(host: Host) -> Iterator[Finding]:
         '`lsm=landlock,...`. `checkpointd docs operations` has more under "Nothing is loaded".'
     )
     if host.status is not None and host.status.sandbox.is_known:
-        found = host.status.sandbox
-        level = problem if found.mode == "enforce" else warning
-        yield level(found.problem, cure) if found.problem else ok(found.line)
+        status = host.status.sandbox
+        level = problem if status.mode == "enforce" else warning
+        yield level(status.problem, cure) if status.problem else ok(status.line)
         return
     machine = this_machine()
     if machine is None:
@@ -177,8 +177,8 @@ def _clock_state() -> int | None:
         call = ctypes.CDLL(None, use_errno=True).adjtimex
     except (OSError, AttributeError):
         return None
-    found: int = call(ctypes.create_string_buffer(_TIMEX_BYTES))
-    return found if found >= 0 else None
+    state: int = call(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return state if state >= 0 else None
 
 
 def _newest(root: str) -> tuple[float, str]:

@@ -99,9 +99,9 @@ def hooks(host: Host) -> Iterator[Finding]:
         return
     watches, count = host.config.watch, 0
     for watch in watches:
-        found = list(hook_warnings(watch, host.account))
-        count += len(found)
-        for _, message in found:
+        warnings = list(hook_warnings(watch, host.account))
+        count += len(warnings)
+        for _, message in warnings:
             cure = "Make it executable for the service, or name another in [watch.hooks]."
             yield problem(f"{watch.name}: {message}.", cure)
     if not count:

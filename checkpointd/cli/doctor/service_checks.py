@@ -64,7 +64,7 @@ def _named_files(host: Host, config: Config) -> Iterator[Finding]:
     from checkpointd.config import ConfigError
 
     try:
-        found = check_named_files(host.config_path, config, host.account)
+        warnings = check_named_files(host.config_path, config, host.account)
     except ConfigError as error:
         for one in error.problems:
             yield problem(f"{host.config_path}: {one}.", _CHECK)
@@ -74,7 +74,7 @@ def _named_files(host: Host, config: Config) -> Iterator[Finding]:
         yield warning(f"{host.config_path} watches nothing.", "Add a [[watch]] with name and path.")
     else:
         yield ok(f"{host.config_path}, {count} watch{'' if count == 1 else 'es'}")
-    for one in found:
+    for one in warnings:
         if not one.key.endswith(_ELSEWHERE) and ".hooks." not in one.key:
             message = f"{host.config_path}: {one}."
             yield warning(message, "Correct it, then run `checkpointd reload`.")

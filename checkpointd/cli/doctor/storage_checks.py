@@ -151,11 +151,13 @@ def _destination(host: Host, watch: WatchSettings) -> Finding:
 
     to, cure = watch.replicate.to or "", "See `checkpointd docs replication`."
     known = {w.name: w.replication for w in host.status.watches} if host.status is not None else {}
-    found = known.get(watch.name)
-    if found is not None and found.to == to:
-        if found.failure:
-            return problem(f"{watch.name}: not everything is copied to {to}: {found.failure}", cure)
-        return ok(f"{watch.name}: copied to {to}, {found.waiting} wait")
+    copies = known.get(watch.name)
+    if copies is not None and copies.to == to:
+        if copies.failure:
+            return problem(
+                f"{watch.name}: not everything is copied to {to}: {copies.failure}", cure
+            )
+        return ok(f"{watch.name}: copied to {to}, {copies.waiting} wait")
     why = why_not_listed(to)
     return problem(f"{watch.name}: {why}", cure) if why else ok(f"{watch.name}: copied to {to}")
 

@@ -109,8 +109,8 @@ def refreshed(text: str, program: Any) -> str:
 def section(name: str, title: str) -> str:
     """Return the text below a heading of a page, up to the next one; empty if there is none."""
     pattern = rf"^#+ `?{re.escape(title)}`?\n(.*?)(?=^#|\Z)"
-    found = re.search(pattern, _source(name), re.MULTILINE | re.DOTALL)
-    return found[1].strip() if found else ""
+    match = re.search(pattern, _source(name), re.MULTILINE | re.DOTALL)
+    return match[1].strip() if match else ""
 
 
 def _source(name: str) -> str:

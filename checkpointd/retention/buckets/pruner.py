@@ -211,13 +211,27 @@ class BucketPruner:
             refusal, failed = getattr(error, "strerror", None) or str(error), True
         if refusal:
             current.cancel(entry)
-            return Removal(entry, False, decision.rule, refusal, suspects=suspects, failed=failed)
+            return Removal(
+                entry,
+                done=False,
+                rule=decision.rule,
+                reason=refusal,
+                suspects=suspects,
+                failed=failed,
+            )
         self._step("record")
         try:
             self._records.finish_bucket_removal(removal)
         except LedgerError as error:
             reason = f"{reason}; the ledger is updated at the next start ({error})"
-        return Removal(entry, True, decision.rule, reason, removal.item, removal.size_bytes)
+        return Removal(
+            entry,
+            done=True,
+            rule=decision.rule,
+            reason=reason,
+            item=removal.item,
+            size_bytes=removal.size_bytes,
+        )
 
     def _intent(self, entry: Entry, rule: str, reason: str, safety: BucketSafety) -> BucketRemoval:
         """The record of what is going to be deleted, each object by its identity."""

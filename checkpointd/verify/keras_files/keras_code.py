@@ -71,8 +71,8 @@ def find_foreign_bytecode(config: Any) -> str:
     Returns:
         Its path, such as `model/td/lambda_1`; empty when there is none.
     """
-    found = (node for node in nodes(config) if stores_code(node))
-    return next((n.path for n in found if any(_is_foreign(text) for text in _stored(n))), "")
+    with_code = (node for node in nodes(config) if stores_code(node))
+    return next((n.path for n in with_code if any(_is_foreign(text) for text in _stored(n))), "")
 
 
 def _stored(node: Node) -> Iterator[str]:

@@ -65,8 +65,8 @@ class Node:
         A name such as `Custom>Mine` is only ever found among the registered ones.
         """
         also = (self.content.get("registered_name"), self.content.get("spec_name"))
-        found = {self.name, *(n for n in also if isinstance(n, str) and ">" not in n)}
-        return frozenset(found - {"", "function", "__typespec__"})
+        names = {self.name, *(n for n in also if isinstance(n, str) and ">" not in n)}
+        return frozenset(names - {"", "function", "__typespec__"})
 
     @property
     def key(self) -> str:

@@ -49,7 +49,7 @@ def digest_of_model(model: Mapping[str, Any]) -> str:
 
 def _layer_names(model: Mapping[str, Any]) -> dict[str, int]:
     """The names of layers, each with its place: two models may differ in them by chance."""
-    found: dict[str, int] = {}
+    places: dict[str, int] = {}
     waiting: list[Any] = [model]
     while waiting:
         node = waiting.pop()
@@ -58,13 +58,13 @@ def _layer_names(model: Mapping[str, Any]) -> dict[str, int]:
             for holder in (node, config if isinstance(config, dict) else {}):
                 name = holder.get("name")
                 if "class_name" in node and isinstance(name, str):
-                    found.setdefault(name, len(found))
+                    places.setdefault(name, len(places))
             waiting.extend(
                 node[key] for key in sorted(node, reverse=True) if _counts(key, node[key])
             )
         elif isinstance(node, list):
             waiting.extend(reversed(node))
-    return found
+    return places
 
 
 def _tokens(model: Mapping[str, Any], layers: Mapping[str, int]) -> Iterator[str]:

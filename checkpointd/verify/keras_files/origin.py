@@ -160,19 +160,19 @@ def custom_names(config: Any) -> dict[str, str]:
         The module that defines each name, empty if the configuration has none. In the
         configurations of Keras 2 every class is such a name.
     """
-    found: dict[str, str] = {}
+    modules: dict[str, str] = {}
     for node in objects(config):
         kind, inner = node.get("class_name"), node.get("config")
         module = str(node.get("module") or "")
         if kind == "function" and isinstance(inner, str):
             if not is_keras_module(module):
-                found.setdefault(inner, "" if module == "builtins" else module)
+                modules.setdefault(inner, "" if module == "builtins" else module)
         elif isinstance(kind, str) and _may_be_custom(kind, module):
-            found.setdefault(str(node.get("registered_name") or kind), module)
+            modules.setdefault(str(node.get("registered_name") or kind), module)
         for key in ("activation", "recurrent_activation", "loss"):
             if isinstance(node.get(key), str):
-                found.setdefault(node[key], "")
-    return found
+                modules.setdefault(node[key], "")
+    return modules
 
 
 def _may_be_custom(kind: str, module: str) -> bool:

@@ -46,5 +46,5 @@ class LoadContext(Context):
     @property
     def format(self) -> Format:
         """The checkpoint's format as the scan side found it, else as the request has it."""
-        found = self.facts.format
-        return self.request.checkpoint.format if found is Format.UNKNOWN else found
+        from_scan = self.facts.format
+        return self.request.checkpoint.format if from_scan is Format.UNKNOWN else from_scan

@@ -81,15 +81,15 @@ def numbers(values: Any) -> dict[str, float]:
             f"evaluate in [watch.verify] has to return between 1 and {MAX_METRICS} metrics: "
             f"it returned {len(items)}."
         )
-    found = {}
+    metrics = {}
     for name, value in items:
         if not isinstance(name, str) or not is_metric_name(name):
             raise UserCodeError(
                 f"{printable(repr(name), 100)} cannot be a metric's name: use letters, digits and "
                 "_ . : @ - in what evaluate in [watch.verify] returns."
             )
-        found[name] = _number(name, value)
-    return found
+        metrics[name] = _number(name, value)
+    return metrics
 
 
 def _number(name: str, value: Any) -> float:
@@ -143,19 +143,19 @@ def _broken(name: str, value: float, bound: Bound, best: float | None) -> list[s
     """Describe each way in which a value is out of bounds."""
     if not math.isfinite(value):
         return [f"{name} is {'NaN' if math.isnan(value) else 'infinite'}"]
-    found = []
+    violations = []
     if bound.min is not None and value < bound.min:
-        found.append(f"{name} is {value:.6g}, less than {bound.min:g}")
+        violations.append(f"{name} is {value:.6g}, less than {bound.min:g}")
     if bound.max is not None and value > bound.max:
-        found.append(f"{name} is {value:.6g}, more than {bound.max:g}")
+        violations.append(f"{name} is {value:.6g}, more than {bound.max:g}")
     if bound.within_of_best is not None and best is not None and math.isfinite(best):
         worse = best - value if bound.mode == MAX else value - best
         if worse > bound.within_of_best + _SLACK * max(1.0, abs(best)):
-            found.append(
+            violations.append(
                 f"{name} is {value:.6g}, worse than the series' best {best:.6g} by more than "
                 f"{bound.within_of_best:g}"
             )
-    return found
+    return violations
 
 
 def _plain(value: float) -> float | str:

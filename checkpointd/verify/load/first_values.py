@@ -26,6 +26,13 @@ _SMALLEST = 1 << 16
 
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _RANDOM = "keras.src.initializers.random_initializers"
+_SCALED = frozenset(
+    {"GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform"}
+)
+"""Initializers whose only argument is a seed: the first value drawn in a process takes 10 ms."""
+
+_MOST_SEED = 1 << 32
+_AXES = ("input_axes", "output_axes")
 _CONSTANT = "keras.src.initializers.constant_initializers"
 _VARIABLES = "keras.src.backend.tensorflow.core"
 _HOOK = "_initialize_with_initializer"
@@ -46,8 +53,8 @@ class _Waiting:
         if not is_random and not _is_zeros(initializer, shape):
             self._plain(variable, initializer)
             return
-        if is_random:  # one value of as many dimensions: it fails as it would for all
-            initializer((1,) * len(shape), dtype=dtype)
+        if is_random and not _never_fails(initializer):
+            initializer((1,) * len(shape), dtype=dtype)  # it fails as it would for all values
         zeros = self._shared_zeros(shape, dtype)
         variable._initialize(lambda: zeros)  # noqa: SLF001 - what Keras calls here itself
         if is_random:
@@ -106,6 +113,12 @@ def _is_random(initializer: Any, shape: tuple[int, ...], dtype: str) -> bool:
         and kind.__module__ == _RANDOM
         and type(getattr(initializer, "seed", None)) is int
     )
+
+
+def _never_fails(initializer: Any) -> bool:
+    """Whether values can be drawn for any shape, as nothing but a seed was configured."""
+    is_scaled = type(initializer).__name__ in _SCALED and 0 <= initializer.seed < _MOST_SEED
+    return is_scaled and all(getattr(initializer, name, None) is None for name in _AXES)
 
 
 def _is_zeros(initializer: Any, shape: tuple[int, ...]) -> bool:

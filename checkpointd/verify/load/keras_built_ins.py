@@ -107,20 +107,20 @@ def _takes(namespace: Any, name: str) -> bool:
         return False
 
 
-def unresolved(config: Any, keras: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
+def unresolved(config: Any, keras: Any, custom: Mapping[str, Any]) -> tuple[str, ...]:
     """Find the custom objects that a configuration names and that nothing here resolves.
 
     Args:
         config: of the model, as the file holds it.
         keras: the library that it is loaded with.
-        given: the custom objects that the settings name.
+        custom: the custom objects that the settings name.
     """
     registered = getattr(getattr(keras, "saving", None), "get_registered_object", None)
     operations = keras_operations(config, keras)
     return tuple(
         name
         for name, module in custom_names(config).items()
-        if name not in given
+        if name not in custom
         and name not in operations
         and name not in DROPPED
         and not is_built_in(name, keras)
@@ -155,14 +155,14 @@ def keras_operations(config: Any, keras: Any) -> dict[str, Any]:
         Their classes by name.
     """
     known = dict(_operations(keras))
-    found: dict[str, Any] = {}
+    operations: dict[str, Any] = {}
     for node in objects(config):
         kind, inner = node.get("class_name"), node.get("config")
         if not isinstance(kind, str) or kind not in known or "inbound_nodes" not in node:
             continue
         if isinstance(inner, dict) and not {"trainable", "layers"} & set(inner):
-            found[kind] = known[kind]
-    return found
+            operations[kind] = known[kind]
+    return operations
 
 
 def _operations(keras: Any) -> Iterator[tuple[str, Any]]:

@@ -64,8 +64,8 @@ def unknown_name(error: BaseException) -> str:
 
 def _unknown_kind(error: BaseException) -> str:
     """What Keras took the object for that it does not know; empty where it does not name it."""
-    found = _KIND.search(str(error))
-    return found.group(1) if found else ""
+    match = _KIND.search(str(error))
+    return match.group(1) if match else ""
 
 
 def custom_objects_line(names: Sequence[str], modules: Mapping[str, str] | None = None) -> str:
@@ -141,26 +141,30 @@ def unknown_object(
 
 def needs_code(layer: str) -> CheckResult:
     """Make the result for a Lambda layer that may not be run."""
-    found = failed(
+    result = failed(
         "safety",
         "needs_code",
         f"Loading it would run Python code stored in it ({printable(layer)}): set "
         "allow_code = true in [watch.verify] if you trust its writer.",
         layer=layer,
     )
-    return CheckResult("load", found.outcome, found.reason, found.message, details=found.details)
+    return CheckResult(
+        "load", result.outcome, result.reason, result.message, details=result.details
+    )
 
 
-def foreign_code(path: str, what: str) -> CheckResult:
+def foreign_code(path: str, named: str) -> CheckResult:
     """Make the result for what would call code that is neither Keras's nor the user's."""
-    found = failed(
+    result = failed(
         "safety",
         "code",
-        f"{printable(path)} names {printable(what)}: loading it would run code that is not the "
+        f"{printable(path)} names {printable(named)}: loading it would run code that is not the "
         "model's. Do not load it, and ask where it came from.",
-        object=what,
+        object=named,
     )
-    return CheckResult("load", found.outcome, found.reason, found.message, details=found.details)
+    return CheckResult(
+        "load", result.outcome, result.reason, result.message, details=result.details
+    )
 
 
 def classify(error: Exception, keras: Any = None, known: tuple[str, ...] = ()) -> CheckResult:

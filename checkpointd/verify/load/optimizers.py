@@ -155,13 +155,13 @@ def differences(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[str]
     Returns:
         Parts of a sentence; empty when it is the same.
     """
-    found = []
+    sentences = []
     inner = from_config(back.config.get("inner_optimizer"))
     same = inner if _same_class(saved, inner) and has_loss_scale(saved.tensors) else back
     if saved.names and not _same_class(saved, same):
-        found.append(f"{saved.name} was saved and {back.name} comes back")
+        sentences.append(f"{saved.name} was saved and {back.name} comes back")
     else:
-        found += [
+        sentences += [
             printable(f"its {key} was {_format_value(before)} and is {_format_value(now)}", 200)
             for key, before, now in _unequal(saved.config, same.config)
         ]
@@ -169,18 +169,18 @@ def differences(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[str]
     if missing:
         shown = ", ".join(d.name for d in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        found.append(
+        sentences.append(
             printable(
                 f"{len(missing)} of {len(saved.tensors)} stored variables do not come back "
                 f"({shown}{more})",
                 600,
             )
         )
-    return found
+    return sentences
 
 
-def _same_class(one: Optimizer, other: Optimizer) -> bool:
-    return bool({_plain(n) for n in one.names} & {_plain(n) for n in other.names})
+def _same_class(first: Optimizer, second: Optimizer) -> bool:
+    return bool({_plain(n) for n in first.names} & {_plain(n) for n in second.names})
 
 
 def lost(saved: Optimizer, back: Optimizer, *, bundle: bool) -> list[Digest]:

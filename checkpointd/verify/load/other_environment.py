@@ -40,15 +40,15 @@ def differences(record: Golden, loaded: Loaded) -> list[str]:
         version = there["tensorflow"]
         if version or here["backend"].startswith(backends.TENSORFLOW):
             there["backend"] = f"tensorflow {version}" if version else "other than TensorFlow"
-    found = [
+    clauses = [
         f"{key} {_describe_value(there, key)}, here {_describe_value(here, key)}"
         for key in _MATTERS
         if there.get(key) and key in here and there[key] != here[key]
     ]
     recorded = there.get("keras", "")
     if library and recorded and recorded.split(".")[0] != here["keras"].split(".")[0]:
-        found.append(f"{recorded}, here {here['keras']}")
-    return found
+        clauses.append(f"{recorded}, here {here['keras']}")
+    return clauses
 
 
 def _describe_value(environment: Mapping[str, str], key: str) -> str:
@@ -82,17 +82,17 @@ def judge(
     )
     expected = rounding_noise.expectation(precision, rounding_noise.products_of(loaded.model))
     atol = details["atol"]
-    found = [rounding_noise.measure(p.name, p.expected, p.actual, atol) for p in pairs]
-    limits = [expected] * len(found)
-    if not _explained(found, limits):
+    noises = [rounding_noise.measure(p.name, p.expected, p.actual, atol) for p in pairs]
+    limits = [expected] * len(noises)
+    if not _explained(noises, limits):
         measured = _sensitivity(loaded, pairs, compute_again, rounding_noise.UNITS[precision], atol)
         limits = [limit.widened(m) for limit, m in zip(limits, measured)]
     details["precision"] = precision
-    details["noise"] = [_details(n, limit) for n, limit in zip(found, limits)]
+    details["noise"] = [_details(n, limit) for n, limit in zip(noises, limits)]
     summary = printable(
-        "; ".join(rounding_noise.describe(n, limit) for n, limit in zip(found, limits))
+        "; ".join(rounding_noise.describe(n, limit) for n, limit in zip(noises, limits))
     )
-    if _explained(found, limits):
+    if _explained(noises, limits):
         return passed(
             "predictions",
             f"Equal within the noise of rounding in {precision}, because it was recorded elsewhere "
@@ -114,9 +114,9 @@ def judge(
     )
 
 
-def _details(found: rounding_noise.Noise, limit: rounding_noise.ExpectedNoise) -> dict[str, Any]:
+def _details(noise: rounding_noise.Noise, limit: rounding_noise.ExpectedNoise) -> dict[str, Any]:
     """What JSON can hold of one output: an infinite number is None."""
-    facts = {**asdict(found), "expected": limit.expected, "allowed": limit.allowed}
+    facts = {**asdict(noise), "expected": limit.expected, "allowed": limit.allowed}
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in facts.items()
@@ -124,9 +124,9 @@ def _details(found: rounding_noise.Noise, limit: rounding_noise.ExpectedNoise) -
 
 
 def _explained(
-    found: Sequence[rounding_noise.Noise], limits: Sequence[rounding_noise.ExpectedNoise]
+    noises: Sequence[rounding_noise.Noise], limits: Sequence[rounding_noise.ExpectedNoise]
 ) -> bool:
-    return all(limit.explains(one) for one, limit in zip(found, limits))
+    return all(limit.explains(one) for one, limit in zip(noises, limits))
 
 
 def _sensitivity(

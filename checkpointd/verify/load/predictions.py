@@ -72,8 +72,8 @@ def _equal_quickly(
         if outputs is None or len(outputs) != len(one.expected):
             return []
         pairs += _pairs(one, outputs)
-    found = (compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs)
-    return [] if any(difference.beyond for difference in found) else pairs
+    compared = (compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs)
+    return [] if any(difference.beyond for difference in compared) else pairs
 
 
 def _judge(
@@ -87,21 +87,21 @@ def _judge(
     others = other_environment.differences(record, loaded)
     policy = golden.precision_policy(loaded.model) + record.environment.get("policy", "")
     strict = tolerances(settings.atol, settings.rtol, policy)
-    found = [compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs]
-    worst = max((d.max_abs for d in found), default=0.0)
+    compared = [compare_pair(pair, settings.atol, settings.rtol, policy) for pair in pairs]
+    worst = max((d.max_abs for d in compared), default=0.0)
     details = {
-        "outputs": [_finite(asdict(difference)) for difference in found],
+        "outputs": [_finite(asdict(difference)) for difference in compared],
         "compiled": record.compiled,
         "atol": strict[0],
         "rtol": strict[1],
     }
-    summary = _describe(found)
-    if any(d.beyond for d in found):
+    summary = _describe(compared)
+    if any(d.beyond for d in compared):
         random = _stochastic(record, pairs, strict)
         if random:
             return skipped("predictions", f"{random}, so nothing can be compared: {summary}.")
     context.learn(predictions_max_abs_difference=worst if np.isfinite(worst) else None)
-    if not any(d.beyond for d in found):
+    if not any(d.beyond for d in compared):
         return passed("predictions", f"Equal to the original: {summary}.", **details)
     if not others:
         return failed(
@@ -161,23 +161,23 @@ def _stochastic(record: Golden, pairs: list[Pair], tolerance: tuple[float, float
     )
 
 
-def _pairs(one: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
+def _pairs(replay_of_record: replay.Replay, outputs: Mapping[str, Any]) -> list[Pair]:
     """Pair outputs with the golden ones, by name where the names agree, else in order."""
-    same = set(one.expected) == set(outputs)
-    keys = dict(zip(one.expected, one.expected if same else outputs))
+    same = set(replay_of_record.expected) == set(outputs)
+    keys = dict(zip(replay_of_record.expected, replay_of_record.expected if same else outputs))
     return [
         Pair(
-            f"{one.label}{name}",
-            one.expected[name],
+            f"{replay_of_record.label}{name}",
+            replay_of_record.expected[name],
             outputs[key],
-            functools.partial(_output_again, one, key),
+            functools.partial(_output_again, replay_of_record, key),
         )
         for name, key in keys.items()
     ]
 
 
-def _output_again(one: replay.Replay, key: str) -> Any:
-    return one.run_second_time()[key]
+def _output_again(replay_of_record: replay.Replay, key: str) -> Any:
+    return replay_of_record.run_second_time()[key]
 
 
 def _finite(difference: dict[str, Any]) -> dict[str, Any]:
@@ -188,11 +188,11 @@ def _finite(difference: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe(found: list[Difference]) -> str:
+def _describe(compared: list[Difference]) -> str:
     return printable(
         "; ".join(
             f"{d.output}: largest absolute difference {d.max_abs:.3g}, relative {d.max_rel:.3g}"
             + (f", {d.beyond} of {d.size} values beyond the tolerance" if d.beyond else "")
-            for d in found
+            for d in compared
         )
     )

@@ -71,10 +71,10 @@ def plan(loaded: Loaded, record: Golden) -> list[Replay] | str:
     if loaded.library is not None or not loaded.signatures:
         quick = _quick(loaded, record)
         return [Replay(loaded, record.outputs, lambda: _called(loaded, record), quick=quick)]
-    found = _served(loaded, record)
-    if record.outputs and (record.signatures or not found):
-        found = [*_by_call(loaded, record), *found]
-    return found or _NOTHING
+    replays = _served(loaded, record)
+    if record.outputs and (record.signatures or not replays):
+        replays = [*_by_call(loaded, record), *replays]
+    return replays or _NOTHING
 
 
 def _called(loaded: Loaded, record: Golden) -> dict[str, Any]:
@@ -106,14 +106,14 @@ def _is_of_keras(kind: type) -> bool:
 
 def _served(loaded: Loaded, record: Golden) -> list[Replay]:
     """The signatures: those that were recorded; else those in which Keras puts the model itself."""
-    found: list[Replay] = []
+    replays: list[Replay] = []
     runs = {name: run for name, run in record.signatures.items() if run.outputs}
     names = runs or ([] if record.signatures else feeding.OF_KERAS)
     for name in names:
         signature = loaded.signatures.get(name)
         if signature is None:
             if name in runs:
-                found.append(Replay(loaded, runs[name].outputs, dict, f"{name}: "))
+                replays.append(Replay(loaded, runs[name].outputs, dict, f"{name}: "))
             continue
         given = runs[name].inputs if name in runs else record.inputs
         expected = runs[name].outputs if name in runs else record.outputs
@@ -122,10 +122,10 @@ def _served(loaded: Loaded, record: Golden) -> list[Replay]:
         declared = {spec.name for spec in signature.outputs}
         single = len(expected) == len(declared) == 1
         if feed is not None and (single or declared == set(expected)):
-            label = f"{name}: " if found or name in runs else ""
+            label = f"{name}: " if replays or name in runs else ""
             run = functools.partial(signature.run, feed.arrays)
-            found.append(Replay(loaded, expected, run, label))
-    return found
+            replays.append(Replay(loaded, expected, run, label))
+    return replays
 
 
 def _by_call(loaded: Loaded, record: Golden) -> list[Replay]:

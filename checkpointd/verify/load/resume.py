@@ -200,17 +200,17 @@ def saved_optimizer(
     return replace(known, tensors=stored)
 
 
-def _together(found: list[Optimizer]) -> Optimizer:
+def _together(optimizers: list[Optimizer]) -> Optimizer:
     """Several optimizers as one: all variables, and the steps of the one that made most."""
-    if len(found) == 1:
-        return found[0]
-    steps = [o.step for o in found if o.step is not None]
+    if len(optimizers) == 1:
+        return optimizers[0]
+    steps = [o.step for o in optimizers if o.step is not None]
     return Optimizer(
-        (", ".join(o.name for o in found),),
+        (", ".join(o.name for o in optimizers),),
         {},
-        tuple(d for o in found for d in o.tensors),
+        tuple(d for o in optimizers for d in o.tensors),
         max(steps, default=None),
-        tuple(count for o in found for count in o.counts),
+        tuple(count for o in optimizers for count in o.counts),
     )
 
 

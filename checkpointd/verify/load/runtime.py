@@ -46,6 +46,7 @@ def preload() -> dict[str, str]:
     """
     os.environ.update(_SILENCE)
     keras_backend.start()
+    importlib.import_module("numpy.random")  # else each child imports it: nine libraries, 8 ms
     for name in ("keras", "tf_keras"):
         usable = name == "keras" or "tensorflow" in sys.modules
         if usable and importlib.util.find_spec(name) is not None:

@@ -65,8 +65,8 @@ def moved(model: Any, unit: float) -> Iterator[bool]:
 
 
 def _variables(model: Any) -> list[Any]:
-    found = getattr(model, "weights", None) or getattr(model, "variables", None) or ()
-    return [] if callable(found) else list(found)
+    variables = getattr(model, "weights", None) or getattr(model, "variables", None) or ()
+    return [] if callable(variables) else list(variables)
 
 
 def _moves(variable: Any) -> bool:

@@ -45,27 +45,27 @@ def check(context: LoadContext) -> CheckResult:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Describe how two sets of signatures differ; both as in `Facts.signatures`."""
-    found = [f"the signature {name!r} is gone" for name in sorted(set(before) - set(now))]
-    found += [f"the signature {name!r} is new" for name in sorted(set(now) - set(before))]
+    sentences = [f"the signature {name!r} is gone" for name in sorted(set(before) - set(now))]
+    sentences += [f"the signature {name!r} is new" for name in sorted(set(now) - set(before))]
     for name in sorted(set(before) & set(now)):
         for side in ("inputs", "outputs"):
-            found += _side(
+            sentences += _side(
                 f"{name}'s {side[:-1]}", before[name].get(side, ()), now[name].get(side, ())
             )
-    return found
+    return sentences
 
 
-def _side(what: str, before: Iterable[Any], now: Iterable[Any]) -> list[str]:
+def _side(noun: str, before: Iterable[Any], now: Iterable[Any]) -> list[str]:
     old = {entry[0]: (entry[1], entry[2]) for entry in before}
     new = {entry[0]: (entry[1], entry[2]) for entry in now}
-    found = [f"{what} {name!r} is gone" for name in sorted(set(old) - set(new))]
-    found += [f"{what} {name!r} is new" for name in sorted(set(new) - set(old))]
+    sentences = [f"{noun} {name!r} is gone" for name in sorted(set(old) - set(new))]
+    sentences += [f"{noun} {name!r} is new" for name in sorted(set(new) - set(old))]
     for name in sorted(set(old) & set(new)):
         if old[name] != new[name]:
-            found.append(
-                f"{what} {name!r} was {_describe(old[name])} and is {_describe(new[name])}"
+            sentences.append(
+                f"{noun} {name!r} was {_describe(old[name])} and is {_describe(new[name])}"
             )
-    return found
+    return sentences
 
 
 def _describe(spec: tuple[str, Any]) -> str:

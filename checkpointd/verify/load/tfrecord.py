@@ -149,30 +149,32 @@ def _loss(message: str, count: int) -> str:
     )
 
 
-def _parsed(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) -> dict[str, Any]:
+def _parsed(tf: Any, records: Any, start: int, features: Mapping[str, Feature]) -> dict[str, Any]:
     """Parse some records, of which the first is number `start`."""
     one_text = {
         name: tf.io.FixedLenFeature((), tf.string)
         if feature.raw
         else tf.io.FixedLenFeature(feature.shape, tf.as_dtype(feature.dtype))
-        for name, feature in asked.items()
+        for name, feature in features.items()
     }
     # Two arrays may come from one feature, but not in the same call.
     try:
         parsed = {
-            name: tf.io.parse_example(records, {asked[name].key: how})[asked[name].key].numpy()
+            name: tf.io.parse_example(records, {features[name].key: how})[
+                features[name].key
+            ].numpy()
             for name, how in one_text.items()
         }
     except tf.errors.ResourceExhaustedError:
         raise MemoryError from None
     except (tf.errors.OpError, UnicodeDecodeError) as error:  # its message may quote the record
-        _explain(tf, records, start, asked)
+        _explain(tf, records, start, features)
         raise UnreadableDatasetError(
             f"its records cannot be parsed ({type(error).__name__})"
         ) from None
     return {
         name: _decoded(parsed[name], name, feature, start) if feature.raw else parsed[name]
-        for name, feature in asked.items()
+        for name, feature in features.items()
     }
 
 
@@ -189,7 +191,7 @@ def _decoded(texts: Sequence[bytes], name: str, feature: Feature, start: int) ->
     return whole.astype(feature.dtype)
 
 
-def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) -> None:
+def _explain(tf: Any, records: Any, start: int, features: Mapping[str, Feature]) -> None:
     """Find the first record that is not as was asked for.
 
     Raises:
@@ -203,7 +205,7 @@ def _explain(tf: Any, records: Any, start: int, asked: Mapping[str, Feature]) ->
                 f"its record {number} is no tf.train.Example, which features needs: write a "
                 "function for evaluate that reads it"
             ) from None
-        for name, feature in asked.items():
+        for name, feature in features.items():
             if feature.key not in there:
                 names = sorted(there)
                 more = ", …" if len(names) > _NAMES else ""

@@ -185,7 +185,7 @@ def _matched(context: LoadContext) -> tuple[list[int], Counter[tuple[tuple[int, 
         return [], Counter()
     tensors = (*facts.other_tensors, *(facts.optimizer_tensors or ()))
     stored = Counter((tuple(d.shape), d.crc32) for d in tensors)
-    found = []
+    unmatched = []
     for number, weight in enumerate(_weights(loaded.model)):
         values = np.asarray(backends.numpy_of(weight))
         if values.dtype.kind in "OSU":
@@ -195,8 +195,8 @@ def _matched(context: LoadContext) -> tuple[list[int], Counter[tuple[tuple[int, 
         if stored[key]:
             stored[key] -= 1
         else:
-            found.append(number)
-    return found, stored
+            unmatched.append(number)
+    return unmatched, stored
 
 
 def _weights(model: Any) -> list[Any]:
@@ -222,7 +222,7 @@ def _differing(one: Any, other: Any, numbers: list[int]) -> list[str]:
 def _untracked(one: Any, other: Any) -> list[str]:
     """Name the arrays and variables in layers of the user's that differ between two models."""
     known = {id(getattr(v, "_value", v)) for v in model_runner.variables_of(one)}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for layer, twin in zip(runtime.layers_of(one), runtime.layers_of(other)):
         if type(layer).__module__.partition(".")[0] in KERAS:
             continue
@@ -233,19 +233,19 @@ def _untracked(one: Any, other: Any) -> list[str]:
             with contextlib.suppress(Exception):
                 mine = np.asarray(backends.numpy_of(value))
                 if not np.array_equal(mine, backends.numpy_of(vars(twin)[name])):
-                    found[f"{name!r} of the layer {getattr(layer, 'name', '')!r}"] = None
-    return list(found)
+                    names[f"{name!r} of the layer {getattr(layer, 'name', '')!r}"] = None
+    return list(names)
 
 
-def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two runs gave what is not the same but for rounding."""
-    return len(one) != len(other) or any(map(_far, one.values(), other.values()))
+    return len(before) != len(after) or any(map(_far, before.values(), after.values()))
 
 
-def _far(one: Any, other: Any) -> bool:
-    if isinstance(one, Ragged) and isinstance(other, Ragged):
-        one, other = one.values, other.values
-    first, second = np.asarray(one), np.asarray(other)
+def _far(before: Any, after: Any) -> bool:
+    if isinstance(before, Ragged) and isinstance(after, Ragged):
+        before, after = before.values, after.values
+    first, second = np.asarray(before), np.asarray(after)
     if first.shape != second.shape:
         return True
     near = _NEAR_16 if first.dtype.kind == "V" or first.dtype.itemsize == 2 else _NEAR  # noqa: PLR2004

@@ -119,11 +119,11 @@ def check(context: ScanContext) -> CheckResult:
     before = baseline.unpack(previous.facts.tensors) if previous is not None else None
     if previous is None or before is None:
         return skipped(NAME, "No valid checkpoint of its series is known to compare it with.")
-    found = compare(before, tensors, settings.ignore_tensors)
-    context.learn(weight_change_ratio=found.ratio if not found.differences else None)
+    drift = compare(before, tensors, settings.ignore_tensors)
+    context.learn(weight_change_ratio=drift.ratio if not drift.differences else None)
     step = context.facts.step if context.facts.step is not None else context.request.checkpoint.step
     return judge(
-        found,
+        drift,
         settings.drift.max_norm_ratio,
         path=previous.path,
         steps=(previous.step, step),
@@ -279,14 +279,14 @@ def _differences(
     old: Mapping[str, Weight], now: Mapping[str, Weight], pairs: Mapping[str, str]
 ) -> tuple[str, ...]:
     taken = set(pairs.values())
-    found = [
+    sentences = [
         f"{name} was {_description(old[former])} and is {_description(now[name])}"
         for name, former in pairs.items()
         if _kind(old[former]) != _kind(now[name])
     ]
-    found += [f"{name} is gone" for name in old if name not in taken]
-    found += [f"{name} is new" for name in now if name not in pairs]
-    return tuple(found)
+    sentences += [f"{name} is gone" for name in old if name not in taken]
+    sentences += [f"{name} is new" for name in now if name not in pairs]
+    return tuple(sentences)
 
 
 def _description(weight: Weight) -> str:

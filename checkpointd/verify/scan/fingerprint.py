@@ -55,17 +55,17 @@ def compare(directory: str, tensorflow_version: str) -> Comparison:
     recorded = dict(fields(_content(f"{directory}/fingerprint.pb") or b""))
     version = recorded.get(_VERSION)
     producer = dict(fields(version)).get(_PRODUCER, 0) if isinstance(version, bytes) else 0
-    found = {
+    computed = {
         "checkpoint_hash": (_CHECKPOINT_HASH, _content(f"{directory}/variables/variables.index"))
     }
     hashes_whole = isinstance(producer, int) and producer >= _PRODUCER_OF_CHECKSUM
     if hashes_whole and _known(tensorflow_version):
         graph = _content(f"{directory}/saved_model.pb")
         sorted_graph = None if graph is None else canonical(graph, SAVED_MODEL)
-        found["saved_model_checksum"] = (_CHECKSUM, sorted_graph)
+        computed["saved_model_checksum"] = (_CHECKSUM, sorted_graph)
     known = {
         name: recorded[number] == fingerprint64(data)
-        for name, (number, data) in found.items()
+        for name, (number, data) in computed.items()
         if data is not None and number in recorded
     }
     return Comparison(

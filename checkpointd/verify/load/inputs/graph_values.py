@@ -88,15 +88,15 @@ def limits_of(source: GraphSource) -> dict[str, InputLimits]:
     Returns:
         By an input's name what the graph asks of it.
     """
-    found = {name: InputLimits() for name in source.inputs}
+    limits = {name: InputLimits() for name in source.inputs}
     bound = {
-        node: TensorValue(of=(found[name],), whole=True) for name, node in source.inputs.items()
+        node: TensorValue(of=(limits[name],), whole=True) for name, node in source.inputs.items()
     }
     for node, handle in source.captured.items():
         bound[node] = TensorValue(shape=source.shapes.get(node), handle=handle)
     library = {f.signature.name: f for f in source.graph.library.function}
     _Walk(library).graph(source.graph.node, bound)
-    return found
+    return limits
 
 
 class _Walk:
@@ -117,13 +117,13 @@ class _Walk:
 
         def get(reference: str) -> TensorValue:
             parts = reference.split(":")
-            found = values.get(parts[0])
-            if not found:
+            value = values.get(parts[0])
+            if not value:
                 return NOTHING
             index = int(parts[-1]) if len(parts) > 1 else 0
             if len(parts) > 2 and parts[0] in by_name:  # noqa: PLR2004 - node:output:index
                 index += first_of(by_name[parts[0]], parts[1])
-            return found[min(index, len(found) - 1)]
+            return value[min(index, len(value) - 1)]
 
         for node in _ordered(by_name, values):
             self.left -= 1
@@ -133,58 +133,58 @@ class _Walk:
             values[node.name] = self.node(node, given) or [NOTHING]
         return get
 
-    def node(self, node: Any, given: list[TensorValue]) -> list[TensorValue]:
+    def node(self, node: Any, inputs: list[TensorValue]) -> list[TensorValue]:
         """Evaluate one node."""
         op = node.op
         if op in _CALLS:
-            return self.call(node.attr["f"].func.name, given)
+            return self.call(node.attr["f"].func.name, inputs)
         if op in self.library:
-            return self.call(op, given)
+            return self.call(op, inputs)
         if op in ("If", "StatelessIf"):
-            then = self.call(node.attr["then_branch"].func.name, given[1:])
-            other = self.call(node.attr["else_branch"].func.name, given[1:])
+            then = self.call(node.attr["then_branch"].func.name, inputs[1:])
+            other = self.call(node.attr["else_branch"].func.name, inputs[1:])
             return [a if a.of else b for a, b in zip(then, other)]
         if op in ("While", "StatelessWhile"):
             self.call(
-                node.attr["body"].func.name, [TensorValue(g.of, 0, None, g.shape) for g in given]
+                node.attr["body"].func.name, [TensorValue(g.of, 0, None, g.shape) for g in inputs]
             )
-            return given
+            return inputs
         if op in PARSERS:
-            return parsed(node, given)
-        found = self.plain(op, node, given)
-        return [found if found.shape is not None else replace(found, shape=_declared(node))]
+            return parsed(node, inputs)
+        result = self.plain(op, node, inputs)
+        return [result if result.shape is not None else replace(result, shape=_declared(node))]
 
-    def call(self, name: str, given: list[TensorValue]) -> list[TensorValue]:
+    def call(self, name: str, inputs: list[TensorValue]) -> list[TensorValue]:
         """Evaluate a function of the library."""
         function = self.library.get(name)
         if function is None or self.depth >= _MOST_DEPTH:
             return []
         self.depth += 1
-        bound = {arg.name: value for arg, value in zip(function.signature.input_arg, given)}
+        bound = {arg.name: value for arg, value in zip(function.signature.input_arg, inputs)}
         get = self.graph(function.node_def, bound)
         self.depth -= 1
         return [get(function.ret[arg.name]) for arg in function.signature.output_arg]
 
-    def plain(self, op: str, node: Any, given: list[TensorValue]) -> TensorValue:
+    def plain(self, op: str, node: Any, inputs: list[TensorValue]) -> TensorValue:
         """Evaluate an op that calls nothing."""
-        found = NOTHING
+        result = NOTHING
         if op == "Const":
-            found = _constant(node)
+            result = _constant(node)
         elif op in _VARIABLES:
-            found = TensorValue(shape=shape_of(node.attr["shape"].shape))
+            result = TensorValue(shape=shape_of(node.attr["shape"].shape))
         elif op.startswith("LookupTableFind"):
             types = [dtype_name(node.attr[key].type) for key in ("Tin", "Tout")]
-            self.look_up(given[0], given[1], types)
+            self.look_up(inputs[0], inputs[1], types)
         elif op in _KINDS:
-            found = _decoded(op, node, given)
-        elif op in EVALUATED and given:
-            found = EVALUATED[op](op, given)
-        elif op in _MOVES and given:
-            carrier = next((g for g in given if g.of), given[0])
-            found = TensorValue(
+            result = _decoded(op, node, inputs)
+        elif op in EVALUATED and inputs:
+            result = EVALUATED[op](op, inputs)
+        elif op in _MOVES and inputs:
+            carrier = next((g for g in inputs if g.of), inputs[0])
+            result = TensorValue(
                 carrier.of, carrier.shift, whole=carrier.whole and op in _KEEP_SHAPE
             )
-        return found
+        return result
 
     def look_up(self, table: TensorValue, keys: TensorValue, types: list[str]) -> None:
         """Note the keys of the table that an input is looked up in."""
@@ -232,15 +232,15 @@ def _constant(node: Any) -> TensorValue:
     return TensorValue(constant=tf.make_ndarray(proto), shape=shape)
 
 
-def _decoded(op: str, node: Any, given: list[TensorValue]) -> TensorValue:
+def _decoded(op: str, node: Any, inputs: list[TensorValue]) -> TensorValue:
     kind = _KINDS[op]
-    for limits in (limits for value in given for limits in value.of):
+    for limits in (limits for value in inputs for limits in value.of):
         limits.kinds.add(kind)
         if kind == "csv":
             limits.columns = max(1, len(node.attr["OUT_TYPE"].list.type))
         if kind in ("raw", "tensor"):
             limits.dtype = dtype_name(node.attr["out_type"].type)
-    return given[0] if kind in ("base64", "json") and given else NOTHING
+    return inputs[0] if kind in ("base64", "json") and inputs else NOTHING
 
 
 def _keys(handle: Any, key_type: str, value_type: str) -> list[Any]:

@@ -87,9 +87,9 @@ def dtype_name(number: int) -> str:
     return str(tf.dtypes.as_dtype(number).name)
 
 
-def parsed(node: Any, given: list[TensorValue]) -> list[TensorValue]:
+def parsed(node: Any, inputs: list[TensorValue]) -> list[TensorValue]:
     """Make a source of every feature of a parser, and return its outputs in order."""
-    sparse, dense, ragged = _feature_keys(node, given)
+    sparse, dense, ragged = _feature_keys(node, inputs)
     attr = node.attr
     shapes = [shape_of(s) for s in attr["dense_shapes"].list.shape]
     types = {
@@ -102,7 +102,7 @@ def parsed(node: Any, given: list[TensorValue]) -> list[TensorValue]:
         "dense": _features(dense, types["dense"], shapes),
         "ragged": _features(ragged, types["ragged"], [None] * len(ragged)),
     }
-    serialized = given[0] if given else NOTHING
+    serialized = inputs[0] if inputs else NOTHING
     for limits in serialized.of:
         limits.kinds.add("example")
         limits.features += [*made["sparse"], *made["dense"], *made["ragged"]]
@@ -126,7 +126,7 @@ def _features(
     ]
 
 
-def _feature_keys(node: Any, given: list[TensorValue]) -> tuple[list[str], list[str], list[str]]:
+def _feature_keys(node: Any, inputs: list[TensorValue]) -> tuple[list[str], list[str], list[str]]:
     if node.op == "ParseSingleExample":
         return (
             [k.decode() for k in node.attr["sparse_keys"].list.s],
@@ -134,10 +134,10 @@ def _feature_keys(node: Any, given: list[TensorValue]) -> tuple[list[str], list[
             [],
         )
     if node.op == "ParseExampleV2":
-        vectors = [_texts(value) for value in given[2:5]]
+        vectors = [_texts(value) for value in inputs[2:5]]
         return vectors[0], vectors[1], vectors[2]
     sparse, dense = node.attr["Nsparse"].i, node.attr["Ndense"].i
-    names = [text for value in given[2 : 2 + sparse + dense] for text in _texts(value)]
+    names = [text for value in inputs[2 : 2 + sparse + dense] for text in _texts(value)]
     return names[:sparse], names[sparse:], []
 
 

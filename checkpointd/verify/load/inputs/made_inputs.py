@@ -197,18 +197,18 @@ def parts_of(signature: Signature) -> dict[str, str]:
     """
     shapes = {spec.name: spec.shape for spec in signature.inputs}
     whole = {spec.name for spec in signature.inputs if spec.dtype in ("int32", "int64")}
-    found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for name, shape in shapes.items():
         rank = (shape or (None, None))[1] if shape and len(shape) == _MATRIX else None
         stem = name[: -len("indices")] if name.endswith("indices") else f"{name}_"
         for one in (f"{name}_2", f"{stem}shape", f"{stem}dense_shape"):
             if name in whole and one in whole and rank and shapes[one] == (rank,):
-                found[name], found[one] = "indices", "shape"
+                parts[name], parts[one] = "indices", "shape"
         first, _, number = name.rpartition("_")
         ragged = signature.in_parts and shape == (None,) and number.isdigit() and first in shapes
-        if ragged and name in whole and name not in found:
-            found[name] = "splits"
-    return {name: part for name, part in found.items() if not _is_value(name, found)}
+        if ragged and name in whole and name not in parts:
+            parts[name] = "splits"
+    return {name: part for name, part in parts.items() if not _is_value(name, parts)}
 
 
 def _is_value(name: str, found: Mapping[str, str]) -> bool:

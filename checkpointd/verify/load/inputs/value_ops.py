@@ -28,11 +28,11 @@ def _scalar(constant: Any) -> float | None:
     return float(np.asarray(constant).reshape(-1)[0])
 
 
-def _shifted(op: str, given: list[TensorValue]) -> TensorValue:
-    for here, there in (given[:2], given[1::-1]):
+def _shifted(op: str, inputs: list[TensorValue]) -> TensorValue:
+    for here, there in (inputs[:2], inputs[1::-1]):
         by = _scalar(there.constant)
         if here.of and by is not None and by == int(by):
-            if op == "Sub" and here is not given[0]:
+            if op == "Sub" and here is not inputs[0]:
                 return NOTHING
             return TensorValue(
                 here.of, here.shift + int(-by if op == "Sub" else by), whole=here.whole
@@ -40,9 +40,9 @@ def _shifted(op: str, given: list[TensorValue]) -> TensorValue:
     return NOTHING
 
 
-def _gathered(op: str, given: list[TensorValue]) -> TensorValue:
-    table, indices = given[0], given[1]
-    axis = _scalar(given[2].constant) if op == "GatherV2" and len(given) > 2 else 0  # noqa: PLR2004
+def _gathered(op: str, inputs: list[TensorValue]) -> TensorValue:
+    table, indices = inputs[0], inputs[1]
+    axis = _scalar(inputs[2].constant) if op == "GatherV2" and len(inputs) > 2 else 0  # noqa: PLR2004
     if table.shape is not None and axis is not None and -1 <= axis < len(table.shape):
         _bound(indices, table.shape[int(axis)] if table.shape else None)
     return TensorValue(table.of, table.shift)
@@ -55,9 +55,9 @@ def _bound(indices: TensorValue, size: Any) -> None:
             limits.bound(int(most), indices.shift)
 
 
-def _compared(op: str, given: list[TensorValue]) -> TensorValue:
-    flipped = not given[0].of
-    here, there = (given[1], given[0]) if flipped else (given[0], given[1])
+def _compared(op: str, inputs: list[TensorValue]) -> TensorValue:
+    flipped = not inputs[0].of
+    here, there = (inputs[1], inputs[0]) if flipped else (inputs[0], inputs[1])
     constant = _scalar(there.constant)
     if constant is None:
         return NOTHING
@@ -69,51 +69,51 @@ def _compared(op: str, given: list[TensorValue]) -> TensorValue:
     return NOTHING
 
 
-def _one_hot(_op: str, given: list[TensorValue]) -> TensorValue:
-    _bound(given[0], given[1].constant)
+def _one_hot(_op: str, inputs: list[TensorValue]) -> TensorValue:
+    _bound(inputs[0], inputs[1].constant)
     return NOTHING
 
 
-def _counted(op: str, given: list[TensorValue]) -> TensorValue:
+def _counted(op: str, inputs: list[TensorValue]) -> TensorValue:
     at = 1 if op == "RaggedBincount" else 0
-    _bound(given[at], given[at + 1].constant)
+    _bound(inputs[at], inputs[at + 1].constant)
     return NOTHING
 
 
-def _shaped(op: str, given: list[TensorValue]) -> TensorValue:
+def _shaped(op: str, inputs: list[TensorValue]) -> TensorValue:
     """A matrix is multiplied by one with as many rows, a picture filtered by channels."""
-    shape = given[1].shape
-    if not given[0].whole or shape is None:
+    shape = inputs[1].shape
+    if not inputs[0].whole or shape is None:
         return NOTHING
     wanted: tuple[int | None, ...] | None = None
     if op == "Conv2D" and len(shape) == len(_PICTURES):
         wanted = (*_PICTURES[:-1], shape[2])
     elif op in ("MatMul", "BatchMatMulV2", "BatchMatMulV3") and len(shape) > 1:
         wanted = (*[None] * (len(shape) - 1), shape[-2])
-    for limits in given[0].of:
+    for limits in inputs[0].of:
         limits.shape = limits.shape or wanted
     return NOTHING
 
 
-def _reshaped(_op: str, given: list[TensorValue]) -> TensorValue:
+def _reshaped(_op: str, inputs: list[TensorValue]) -> TensorValue:
     """What is made into rows of fixed shapes has as many values in each of its own."""
-    if given[0].whole and given[1].constant is not None:
-        sizes = [int(n) for n in np.ravel(given[1].constant)]
-        for limits in given[0].of:
+    if inputs[0].whole and inputs[1].constant is not None:
+        sizes = [int(n) for n in np.ravel(inputs[1].constant)]
+        for limits in inputs[0].of:
             limits.shape = limits.shape or (None, math.prod(n for n in sizes if n > 0))
-    return TensorValue(given[0].of, given[0].shift)
+    return TensorValue(inputs[0].of, inputs[0].shift)
 
 
-def _multiplied(_op: str, given: list[TensorValue]) -> TensorValue:
+def _multiplied(_op: str, inputs: list[TensorValue]) -> TensorValue:
     """The columns of a sparse matrix are the rows of the dense one."""
-    rows = (given[3].shape or (None,))[0]
-    for limits in given[2].of:
+    rows = (inputs[3].shape or (None,))[0]
+    for limits in inputs[2].of:
         limits.columns = rows or 1
     return NOTHING
 
 
-def _same(_op: str, given: list[TensorValue]) -> TensorValue:
-    return given[0]
+def _same(_op: str, inputs: list[TensorValue]) -> TensorValue:
+    return inputs[0]
 
 
 EVALUATED: Mapping[str, Callable[[str, list[TensorValue]], TensorValue]] = {

@@ -49,15 +49,15 @@ def read(directory: str) -> Warmup:
     Of each signature the first few are kept. What is wrong with the file is reported in a note, and
     what stands before it is used.
     """
-    found = Warmup()
+    warmup = Warmup()
     path = directory + WARMUP_REQUESTS
     try:
         data, size = _beginning(path)
     except FileNotFoundError:
-        return found
+        return warmup
     except OSError as error:
-        found.notes.append(f"Its warm-up requests could not be read: {error.strerror or error}.")
-        return found
+        warmup.notes.append(f"Its warm-up requests could not be read: {error.strerror or error}.")
+        return warmup
     others = 0
     try:
         for record in records(data, whole=len(data) == size):
@@ -65,15 +65,15 @@ def read(directory: str) -> Warmup:
             if request is None:
                 others += 1
             else:
-                _keep(found, *request)
+                _keep(warmup, *request)
     except FormatError as error:
-        found.notes.append(
+        warmup.notes.append(
             f"Its warm-up requests are damaged, and TensorFlow Serving would refuse the model: "
             f"{error.message}"
         )
     if others:
-        found.notes.append(f"{others} warm-up requests are no predict requests, and were not run.")
-    return found
+        warmup.notes.append(f"{others} warm-up requests are no predict requests, and were not run.")
+    return warmup
 
 
 def _beginning(path: str) -> tuple[bytes, int]:
@@ -161,8 +161,8 @@ def _last(data: bytes, wanted: int) -> bytes | None:
     return values[-1] if values else None
 
 
-def _keep(found: Warmup, name: str, inputs: Mapping[str, bytes]) -> None:
-    kept = found.requests.setdefault(name, [])
+def _keep(warmup: Warmup, name: str, inputs: Mapping[str, bytes]) -> None:
+    kept = warmup.requests.setdefault(name, [])
     if len(kept) < _MOST_A_SIGNATURE:
         kept.append({key: _array(key, proto) for key, proto in inputs.items()})
 

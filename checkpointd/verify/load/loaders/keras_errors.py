@@ -220,8 +220,8 @@ def _plain_text(value: Any) -> str:
 
 def _of_shared_layer(text: str, origin: Origin, result: CheckResult) -> CheckResult | None:
     """Explain weights that Keras does not find for a layer that two models share; else None."""
-    found = _NO_WEIGHTS.search(text)
-    name = found.group(1) if found else ""
+    match = _NO_WEIGHTS.search(text)
+    name = match.group(1) if match else ""
     configs = [node.get("config") for node in objects(origin.model) if "class_name" in node]
     if not name or [c.get("name") for c in configs if isinstance(c, dict)].count(name) < _SHARED:
         return None
@@ -286,7 +286,7 @@ def _other_arguments(kind: str, library: Any, origin: Origin) -> tuple[str, ...]
     if built_in is None:
         return ()
     known = {*_EVERY_LAYER, *_parameters(built_in)}
-    found: dict[str, None] = {}
+    arguments: dict[str, None] = {}
     for node in objects(origin.model):
         config = node.get("config")
         if node.get("class_name") != kind or node.get("module") or not isinstance(config, dict):
@@ -297,8 +297,8 @@ def _other_arguments(kind: str, library: Any, origin: Origin) -> tuple[str, ...]
                 continue
             if any(_differ_by_one(key, name) for name in absent):
                 return ()
-            found[key] = None
-    return tuple(found)
+            arguments[key] = None
+    return tuple(arguments)
 
 
 def _parameters(kind: Any) -> Iterator[str]:

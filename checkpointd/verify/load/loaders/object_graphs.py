@@ -82,10 +82,10 @@ def read(prefix: str) -> StoredObjects:
 
 
 def _slots(shapes: Mapping[str, Any], prefix: str) -> tuple[tuple[int, ...], ...]:
-    found = {
+    by_number = {
         int(number): tuple(shape)
         for key, shape in shapes.items()
         for number in [key[len(prefix) :].partition("/")[0]]
         if key.startswith(prefix) and number.isdigit()
     }
-    return tuple(shape for _, shape in sorted(found.items()) if shape)
+    return tuple(shape for _, shape in sorted(by_number.items()) if shape)

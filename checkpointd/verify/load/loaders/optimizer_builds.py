@@ -53,10 +53,10 @@ def from_objects(
         Nothing unless each of them is known.
     """
     known = {id(_raw(v)): v for model in models.values() for v in trained(model)}
-    found = [restored.get(number) for number in linked]
-    if any(one is None for one in found):
+    variables = [restored.get(number) for number in linked]
+    if any(one is None for one in variables):
         return []
-    return [known.get(id(one), one) for one in found]
+    return [known.get(id(one), one) for one in variables]
 
 
 def from_shapes(models: Mapping[str, Any], slots: Sequence[Shape], hint: str = "") -> list[Any]:

@@ -101,13 +101,13 @@ def _state(model: Any) -> tuple[Any, ...]:
 
 def callables(model: Any) -> list[Callable[[Any], Any]]:
     """The ways in which Keras runs a model that it exported, the structure of inputs kept."""
-    found: list[Callable[[Any], Any]] = []
+    functions: list[Callable[[Any], Any]] = []
     serve = getattr(model, _SERVE, None)
     if callable(serve):
-        found.append(serve)
+        functions.append(serve)
     if callable(model):
-        found += [lambda inputs: model(inputs, training=False), model]
-    return found
+        functions += [lambda inputs: model(inputs, training=False), model]
+    return functions
 
 
 def _signature(function: Any) -> Signature:
@@ -115,8 +115,8 @@ def _signature(function: Any) -> Signature:
 
     keywords = function.structured_input_signature[1]
     order = list(getattr(function, "_arg_keywords", None) or sorted(keywords))
-    found = {name: keywords.get(name, keywords.get(_sanitized(name))) for name in order}
-    specs = {name: spec for name, spec in found.items() if spec is not None}
+    by_name = {name: keywords.get(name, keywords.get(_sanitized(name))) for name in order}
+    specs = {name: spec for name, spec in by_name.items() if spec is not None}
     outputs = function.structured_outputs
     named = outputs if isinstance(outputs, dict) else {}
 

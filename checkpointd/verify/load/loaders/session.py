@@ -144,12 +144,12 @@ def graphs_of(path: str) -> dict[tuple[str, ...], bool]:
     """
     from tensorflow.python.saved_model import loader_impl
 
-    found: dict[tuple[str, ...], bool] = {}
+    graphs: dict[tuple[str, ...], bool] = {}
     for graph in loader_impl.parse_saved_model(path).meta_graphs:
         tags = tuple(sorted(graph.meta_info_def.tags))  # of equal ones the first is loaded
-        found.setdefault(tags, bool(set(graph.signature_def) - set(_INTERNAL)))
-    order = sorted(found, key=lambda tags: (tags != _FIRST, "serve" not in tags, "train" in tags))
-    return {tags: found[tags] for tags in order}
+        graphs.setdefault(tags, bool(set(graph.signature_def) - set(_INTERNAL)))
+    order = sorted(graphs, key=lambda tags: (tags != _FIRST, "serve" not in tags, "train" in tags))
+    return {tags: graphs[tags] for tags in order}
 
 
 def _signatures(model: SessionModel) -> dict[str, Signature]:

@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 _CAREFUL = (3, 9)
 
 
-def foreign_code(config: Any, given: Mapping[str, Any]) -> Node | None:
+def foreign_code(config: Any, custom: Mapping[str, Any]) -> Node | None:
     """Find the first object that only an attacker would name; see `keras_names`."""
-    return next((n for n in nodes(config) if n.key not in given and _owner(n) == CODE), None)
+    return next((n for n in nodes(config) if n.key not in custom and _owner(n) == CODE), None)
 
 
 def not_to_import(
-    config: Any, library: Any, given: Mapping[str, Any], settings: VerifySettings
+    config: Any, library: Any, custom: Mapping[str, Any], settings: VerifySettings
 ) -> tuple[str, ...]:
     """Name the classes and functions for which a library would import what the user does not trust.
 
     Args:
         config: of the model, as the file holds it.
         library: the Keras that it is loaded with.
-        given: the custom objects, which have been imported, and have registered what they will.
+        custom: the custom objects, which have been imported, and have registered what they will.
         settings: what the user trusts.
     """
     if generation(library) != LEGACY and release(str(library.__version__)) >= _CAREFUL:
         return ()
     registered = getattr(getattr(library, "saving", None), "get_registered_object", None)
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for node in nodes(config):
-        known = node.key in given or (registered is not None and registered(node.key) is not None)
+        known = node.key in custom or (registered is not None and registered(node.key) is not None)
         if not known and _owner(node) == OTHER and not _is_trusted(node, settings):
-            found[node.key or node.name or node.module] = None
-    return tuple(found)
+            names[node.key or node.name or node.module] = None
+    return tuple(names)
 
 
 def _owner(node: Node) -> str:

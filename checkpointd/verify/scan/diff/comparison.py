@@ -77,12 +77,12 @@ def _compare(first: Side, second: Side, *, weights_only: bool) -> dict[str, Any]
     if bundles[0] != bundles[1]:  # counters of the container, which the other has no place for
         ours = [t for t in ours if t.key.split("/", 1)[0] not in _COUNTERS]
         theirs = [t for t in theirs if t.key.split("/", 1)[0] not in _COUNTERS]
-    found = pair(ours, theirs)
+    pairing = pair(ours, theirs)
     listed = _Listed()
     readers = ValueReader(first.planned), ValueReader(second.planned)
     try:
         rows = [
-            _row(p, first, second, readers) for p in found.pairs if not _is_graph(p, same_format)
+            _row(p, first, second, readers) for p in pairing.pairs if not _is_graph(p, same_format)
         ]
     finally:
         for reader in readers:
@@ -96,20 +96,20 @@ def _compare(first: Side, second: Side, *, weights_only: bool) -> dict[str, Any]
         "counts": {
             "same": len(rows) - len(changed) - len(unread),
             "changed": len(changed),
-            "appeared": len(found.appeared),
-            "gone": len(found.gone),
-            "unclear": len(found.unclear[0]) + len(found.unclear[1]),
+            "appeared": len(pairing.appeared),
+            "gone": len(pairing.gone),
+            "unclear": len(pairing.unclear[0]) + len(pairing.unclear[1]),
             "not_compared": len(unread),
         },
-        "paired_by": dict(Counter(p.by for p in found.pairs)),
+        "paired_by": dict(Counter(p.by for p in pairing.pairs)),
         "norm": [_norm(first), _norm(second)],
         "difference_norm": _joined(changed),
         "changed": listed.rows([_public(row) for row in changed]),
-        "appeared": listed.rows([_only(t, second) for t in found.appeared]),
-        "gone": listed.rows([_only(t, first) for t in found.gone]),
+        "appeared": listed.rows([_only(t, second) for t in pairing.appeared]),
+        "gone": listed.rows([_only(t, first) for t in pairing.gone]),
         "unclear": {
-            "a": listed.rows([_only(t, first) for t in found.unclear[0]]),
-            "b": listed.rows([_only(t, second) for t in found.unclear[1]]),
+            "a": listed.rows([_only(t, first) for t in pairing.unclear[0]]),
+            "b": listed.rows([_only(t, second) for t in pairing.unclear[1]]),
         },
         "not_compared": listed.rows([_public(row) for row in unread]),
         "signatures": _signatures(first, second) if not weights_only else _not_compared(""),
@@ -169,20 +169,20 @@ def _row(
         return row
     if "object" in (a.dtype, b.dtype):
         return {**row, "changed": False, "unread": True}
-    found = compare(
+    difference = compare(
         readers[0].blocks(pair.first.number),
         a.dtype,
         readers[1].blocks(pair.second.number),
         b.dtype,
     )
-    row["changed"] = row["changed"] or found.differing > 0
-    if found.comparable:
+    row["changed"] = row["changed"] or difference.differing > 0
+    if difference.comparable:
         row.update(
-            max_abs_difference=found.absolute,
-            max_rel_difference=found.relative,
-            difference_norm=found.norm,
-            differing=found.differing,
-            finiteness_differs=found.finiteness,
+            max_abs_difference=difference.absolute,
+            max_rel_difference=difference.relative,
+            difference_norm=difference.norm,
+            differing=difference.differing,
+            finiteness_differs=difference.finiteness,
         )
     return row
 
@@ -270,11 +270,11 @@ def _configuration(first: Side, second: Side) -> dict[str, Any]:
         known = bool(ours.model) != bool(theirs.model)
         return _not_compared("Only one of the two has a configuration." if known else "")
     same_writer = first.planned.format is second.planned.format and ours.writer == theirs.writer
-    found = configuration.differences(
+    differences = configuration.differences(
         ours.model.get("config"), theirs.model.get("config"), "", same_writer=same_writer
     )
     if same_writer or (ours.compile and theirs.compile):
-        found += configuration.differences(
+        differences += configuration.differences(
             ours.compile, theirs.compile, "compile", same_writer=same_writer
         )
-    return _compared(found)
+    return _compared(differences)

@@ -20,9 +20,9 @@ _WRITERS_OWN = frozenset(
 
 def values(root: Any, prefix: str = "") -> dict[str, Any]:
     """List every value of a configuration by its path; a layer is called by its name there."""
-    found: dict[str, Any] = {}
+    by_path: dict[str, Any] = {}
     waiting = [(prefix, root)]
-    while waiting and len(found) < _MAX_VALUES:
+    while waiting and len(by_path) < _MAX_VALUES:
         path, node = waiting.pop()
         if isinstance(node, dict) and node:
             inner = [(key, value) for key, value in node.items() if key not in _WRITERS_OWN]
@@ -30,8 +30,8 @@ def values(root: Any, prefix: str = "") -> dict[str, Any]:
         elif isinstance(node, list) and node:
             waiting += [(f"{path}/{label}", value) for label, value in _labelled(node)]
         else:
-            found[path] = node
-    return found
+            by_path[path] = node
+    return by_path
 
 
 def _labelled(items: list[Any]) -> Iterator[tuple[str, Any]]:

@@ -67,19 +67,19 @@ def compare(
         second: blocks of the other, of any length.
         second_dtype: its type.
     """
-    found = Difference()
+    difference = Difference()
     if not comparable(first_dtype, second_dtype):
-        found.comparable = False
-        found.differing = int(not _same_bytes(first, second))
-        return found
+        difference.comparable = False
+        difference.differing = int(not _same_bytes(first, second))
+        return difference
     ones = chunks(first, item_size(first_dtype) or 1)
     others = chunks(second, item_size(second_dtype) or 1)
     for one, other in zip(ones, others):
         if first_dtype == second_dtype and np.array_equal(one, other):
-            found.values += len(one) // (item_size(first_dtype) or 1)
+            difference.values += len(one) // (item_size(first_dtype) or 1)
             continue
-        _count(found, decoded(one, first_dtype), decoded(other, second_dtype))
-    return found
+        _count(difference, decoded(one, first_dtype), decoded(other, second_dtype))
+    return difference
 
 
 def _same_bytes(first: Iterable[Array], second: Iterable[Array]) -> bool:

@@ -76,7 +76,7 @@ class Pairing:
 
 def pair(first: Iterable[Tensor], second: Iterable[Tensor]) -> Pairing:
     """Pair the tensors of two checkpoints, those of each role among themselves."""
-    found = Pairing()
+    pairing = Pairing()
     sides: tuple[dict[str, list[Tensor]], dict[str, list[Tensor]]] = (
         defaultdict(list),
         defaultdict(list),
@@ -85,9 +85,9 @@ def pair(first: Iterable[Tensor], second: Iterable[Tensor]) -> Pairing:
         for tensor in tensors:
             side[tensor.role].append(tensor)
     for role in dict.fromkeys((*sides[0], *sides[1])):
-        _pair_role(found, sides[0][role], sides[1][role])
-    found.pairs.sort(key=lambda one: one.first.number)
-    return found
+        _pair_role(pairing, sides[0][role], sides[1][role])
+    pairing.pairs.sort(key=lambda one: one.first.number)
+    return pairing
 
 
 def _pair_role(pairing: Pairing, ones: list[Tensor], others: list[Tensor]) -> None:
@@ -145,8 +145,8 @@ def _numbers(tensor: Tensor) -> tuple[int, ...]:
 def _place(tensor: Tensor) -> Hashable | None:
     """The place of a variable in a Keras 3 optimizer: `optimizer/vars/2` is `_variables/2`."""
     path = tensor.key.split(ATTRIBUTES, 1)[0]
-    found = _OPTIMIZER.search(path)
-    place = int(found[1]) if found else _FIRST.get(path.rpartition("/")[2])
+    match = _OPTIMIZER.search(path)
+    place = int(match[1]) if match else _FIRST.get(path.rpartition("/")[2])
     return None if place is None else (place, tensor.shape)
 
 

@@ -58,8 +58,8 @@ def findings(context: ScanContext) -> Iterator[Finding]:
     allowed = context.request.settings.allow_signatures
     has_warmup = bool(allowed) and any(member.name == WARMUP_REQUESTS for member in members)
     for graph in graphs:
-        found = list(islice(judge_graph(graph, size, allowed), _MOST))
-        if has_warmup and len(list(islice(judge_graph(graph, size), _MOST))) > len(found):
+        limited = list(islice(judge_graph(graph, size, allowed), _MOST))
+        if has_warmup and len(list(islice(judge_graph(graph, size), _MOST))) > len(limited):
             yield Finding(
                 UNSAFE_OP,
                 "Its warm-up requests run signatures as soon as TensorFlow Serving loads it, with "
@@ -67,7 +67,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
                 f"{WARMUP_REQUESTS[1:]}, or do not serve it.",
                 where=WARMUP_REQUESTS[1:],
             )
-        yield from found
+        yield from limited
 
 
 def judge_graph(graph: MetaGraph, size: int, allowed: Collection[str] = ()) -> Iterator[Finding]:

@@ -135,24 +135,24 @@ class Origins:
     def _trace(
         self, scope: str, start: str, fed: Collection[str], *, head: bool = False
     ) -> Sources:
-        found = Sources()
+        sources = Sources()
         left = [(scope, start)]
         seen = set(left)
         while left:
             self._left -= 1
             if self._left < 0:
-                found.computed = True
-                return found
+                sources.computed = True
+                return sources
             at, name = left.pop()
             if at == MAIN and tensor(name) in fed:
-                found.given = True
+                sources.given = True
                 continue
-            steps = self._joined(at, name, found, fed) if head else None
-            for step in self._before(at, name, found) if steps is None else steps:
+            steps = self._joined(at, name, sources, fed) if head else None
+            for step in self._before(at, name, sources) if steps is None else steps:
                 if step not in seen:
                     seen.add(step)
                     left.append(step)
-        return found
+        return sources
 
     def _joined(
         self, scope: str, name: str, sources: Sources, fed: Collection[str]

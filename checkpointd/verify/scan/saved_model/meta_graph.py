@@ -94,15 +94,15 @@ def read_graphs(read: Read, size: int) -> list[MetaGraph]:
 
 
 def _meta_graph(read: Read, span: Span) -> MetaGraph:
-    found = MetaGraph()
+    graph = MetaGraph()
     for part in walk(read, span.start, span.end):
         if part.number == _GRAPH:
-            _graph(read, part, found)
+            _graph(read, part, graph)
         elif part.number == _OBJECTS:
-            read_objects(read, part, found.objects)
+            read_objects(read, part, graph.objects)
         elif part.number in (_META_INFO, _SAVER, _COLLECTION, _SIGNATURE, _ASSET):
-            _description(part.number, whole(read, part), found)
-    return found
+            _description(part.number, whole(read, part), graph)
+    return graph
 
 
 def _graph(read: Read, graph: Span, result: MetaGraph) -> None:

@@ -65,21 +65,21 @@ def outline(read: Read, size: int) -> list[dict[str, Any]]:
 
 
 def _described(read: Read, span: Span) -> dict[str, Any]:
-    found: dict[str, Any] = {"tags": [], "methods": {}, "tensors": {}, "functions": {}}
+    outline: dict[str, Any] = {"tags": [], "methods": {}, "tensors": {}, "functions": {}}
     for part in walk(read, span.start, span.end):
         if part.number == _META_INFO:
-            found["tags"] = list(texts(whole(read, part), 4))
+            outline["tags"] = list(texts(whole(read, part), 4))
         elif part.number == _SIGNATURE:
             name, definition = map_entry(whole(read, part))
             if not name.startswith(_PRIVATE):
-                found["methods"][name] = "".join(texts(definition, 3))
-                found["tensors"][name] = {
+                outline["methods"][name] = "".join(texts(definition, 3))
+                outline["tensors"][name] = {
                     "inputs": dict(sorted(_tensors(definition, 1))),
                     "outputs": dict(sorted(_tensors(definition, 2))),
                 }
         elif part.number == OBJECT_GRAPH:
-            found["functions"] = _functions(read, part)
-    return found
+            outline["functions"] = _functions(read, part)
+    return outline
 
 
 def _tensors(definition: bytes, field: int) -> Iterator[tuple[str, str]]:
@@ -126,8 +126,8 @@ def _functions(read: Read, span: Span) -> dict[str, list[list[str]]]:
 
 def _reference(data: bytes) -> tuple[int, str]:
     """Read an ObjectReference: the number of an object, and its name as an attribute."""
-    found = dict(fields(data))
-    return signed(number(found.get(1, 0))), text(found.get(2, b""))
+    by_number = dict(fields(data))
+    return signed(number(by_number.get(1, 0))), text(by_number.get(2, b""))
 
 
 def _arguments(signature: bytes) -> list[str]:
@@ -155,10 +155,10 @@ def _structure(data: bytes, depth: int = 0) -> Any:
     """
     if depth > _MAX_DEPTH:
         raise FormatError(MALFORMED, "The arguments of a function are nested too deeply.")
-    found = list(fields(data))
-    if not found:
+    parts = list(fields(data))
+    if not parts:
         return None
-    kind, value = found[-1]
+    kind, value = parts[-1]
     if kind in _LEAVES:
         return _LEAVES[kind](value)
     below = depth + 1
@@ -176,9 +176,9 @@ def _structure(data: bytes, depth: int = 0) -> Any:
 
 def _spec(value: Value) -> _Spec:
     """Write a TensorSpec: its name, dtype and shape."""
-    found = dict(fields(message(value)))
-    name, dtype = text(found.get(1, b"")), dtype_name(number(found.get(3, 0)))
-    return _Spec(f"{name}: {dtype}{_shape(message(found.get(2, b'')))}".removeprefix(": "))
+    by_number = dict(fields(message(value)))
+    name, dtype = text(by_number.get(1, b"")), dtype_name(number(by_number.get(3, 0)))
+    return _Spec(f"{name}: {dtype}{_shape(message(by_number.get(2, b'')))}".removeprefix(": "))
 
 
 def _shape(data: bytes) -> str:

@@ -114,3 +114,18 @@ def test_a_seed_that_goes_on_is_drawn_from_in_its_order() -> None:
         keras.Variable(keras.initializers.RandomNormal(seed=generator), shape=shape)
     assert not replaced
     assert int(generator.state.numpy()[1]) > 0
+
+
+def test_not_even_one_value_is_drawn_where_no_configuration_can_be_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A seed that TensorFlow does not take fails as it does without."""
+    layer = keras.layers.Dense(_WIDTH, kernel_initializer=keras.initializers.HeNormal(seed=1 << 70))
+    with first_values.drawn_late(), pytest.raises(ValueError, match="out-of-range"):
+        layer.build((None, _WIDTH))
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", pytest.fail)
+    layer = keras.layers.Dense(_WIDTH)
+    with first_values.drawn_late() as replaced:
+        layer.build((None, _WIDTH))
+        layer.kernel.assign(np.ones((_WIDTH, _WIDTH), "float32"))
+    assert len(replaced) == 1
