@@ -32,14 +32,6 @@ class PublicKey:
             return False
         return True
 
-    @property
-    def model_signing_hint(self) -> str:
-        """What Model Signing calls this key: the SHA-256 of its PEM text."""
-        from cryptography.hazmat.primitives import serialization as s
-
-        pem = self._key.public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
-        return hashlib.sha256(pem).hexdigest()
-
 
 @dataclass(frozen=True)
 class PrivateKey:

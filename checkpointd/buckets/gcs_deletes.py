@@ -60,9 +60,9 @@ class GcsDeletes:
         self._is_google = not emulator
         self._writer = BucketWriter(url)
         self._local = threading.local()
-        self._credentials = self._found_credentials() if self._is_google else None
+        self._credentials = self._default_credentials() if self._is_google else None
 
-    def _found_credentials(self) -> Any:
+    def _default_credentials(self) -> Any:
         import google.auth
         from google.auth.exceptions import GoogleAuthError
 

@@ -44,7 +44,7 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _LedgerTrashes:
     """What the ledger knows; nothing if there is none."""
 
     ages: Ages
@@ -66,7 +66,7 @@ def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding],
         configured = None
     locations = workspace.remains()
     is_needed = configured is None and not locations.roots
-    known = _known(workspace, locations.state_dir, is_needed=is_needed)
+    known = _ledger_trashes(workspace, locations.state_dir, is_needed=is_needed)
     if configured is None:
         roots = {name: str(path) for name, path in locations.roots.items()}
         holdings = _without_config(known, roots)
@@ -81,7 +81,7 @@ def holdings_of(workspace: Workspace, watch: str | None) -> tuple[list[Holding],
     return chosen, known.ages
 
 
-def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
+def _ledger_trashes(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _LedgerTrashes:
     from checkpointd.ledger import LedgerError, WallAges
 
     try:
@@ -89,18 +89,18 @@ def _known(workspace: Workspace, state_dir: Path, *, is_needed: bool) -> _Known:
     except CliError:
         if is_needed:  # nothing else knows where a trash could be
             raise
-        return _Known(WallAges(time.time()))
+        return _LedgerTrashes(WallAges(time.time()))
     try:
         trashes, roots = tuple(ledger.trashes()), ledger.roots()
         ttls = [(name, ttl) for name in roots if (ttl := ledger.trash_ttl(name)) is not None]
-        return _Known(ledger.ages(), trashes, tuple(roots.items()), tuple(ttls))
+        return _LedgerTrashes(ledger.ages(), trashes, tuple(roots.items()), tuple(ttls))
     except LedgerError:
-        return _Known(WallAges(time.time()))
+        return _LedgerTrashes(WallAges(time.time()))
     finally:
         ledger.close()
 
 
-def _with_config(known: _Known, configured: Iterable[WatchSettings]) -> list[Holding]:
+def _with_config(known: _LedgerTrashes, configured: Iterable[WatchSettings]) -> list[Holding]:
     from checkpointd.retention.trash import TrashPlace
     from checkpointd.retention.trash_ttl import former_policy
 
@@ -132,7 +132,7 @@ def _of(watch: WatchSettings, before: TrashTtl | None) -> Holding:
     )
 
 
-def _without_config(known: _Known, roots: dict[str, str]) -> list[Holding]:
+def _without_config(known: _LedgerTrashes, roots: dict[str, str]) -> list[Holding]:
     """Without a config it is unknown which trashes are still in use, and what policy applies."""
     from checkpointd.retention.trash import TrashPlace, trash_place
 

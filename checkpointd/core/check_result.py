@@ -1,7 +1,4 @@
-"""What one check of the verification suite found.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""What one check of the verification suite found."""
 
 from __future__ import annotations
 

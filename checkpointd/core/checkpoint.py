@@ -1,7 +1,4 @@
-"""What is on disk: one checkpoint, its format, and the files it consists of.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""What is on disk: one checkpoint, its format, and the files it consists of."""
 
 from __future__ import annotations
 

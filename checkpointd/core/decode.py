@@ -1,6 +1,6 @@
 """Facts from JSON, schema-checked: a child process or an old ledger may hold anything.
 
-The inverse of `checkpointd.core.encode.to_json`. Standard library only, Python 3.9.
+The inverse of `checkpointd.core.encode.to_json`.
 """
 
 from __future__ import annotations

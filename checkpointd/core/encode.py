@@ -1,7 +1,4 @@
-"""Facts to JSON; `checkpointd.core.decode` is the inverse.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""Facts to JSON; `checkpointd.core.decode` is the inverse."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What `evaluate` runs and reads, as it is on disk now: the values of two contents do not compare.
-
-Standard library only, Python 3.9.
-"""
+"""A digest of what `evaluate` runs and reads: only values under the same digest are comparable."""
 
 from __future__ import annotations
 

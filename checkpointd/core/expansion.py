@@ -1,4 +1,4 @@
-"""How large a checkpoint may become when it is unpacked. Standard library only, Python 3.9."""
+"""How large a checkpoint may become when it is unpacked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The formats of checkpoints, one row each: to add a format, write its module and add its row.
 
 Functions are named as `module:function` and imported where they are called, so that this table
-can be read everywhere. Standard library only, Python 3.9.
+can be read everywhere.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The order of the rows is the order in which loaders are tried. Functions are named as
 `module:function` and imported in the load stage's process alone, so that this table can be read
-everywhere. Standard library only, Python 3.9.
+everywhere.
 """
 
 from __future__ import annotations

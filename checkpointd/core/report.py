@@ -1,7 +1,4 @@
-"""The result of one verification: its facts and its report.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""The result of one verification: its facts and its report."""
 
 from __future__ import annotations
 

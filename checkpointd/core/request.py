@@ -1,7 +1,4 @@
-"""One verification as it is asked for, and the answer that a dispatcher returns.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""One verification as it is asked for, and the answer that a dispatcher returns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The verification suite: one row for each check, and everything that is read from the rows.
 
 To add a check, add its row here, its module and its reasons; `checkpointd docs contributing` has
-the steps. Standard library only, Python 3.9: it is also imported in the training job's interpreter.
+the steps.
 """
 
 from __future__ import annotations

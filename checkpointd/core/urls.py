@@ -1,7 +1,4 @@
-"""URLs of checkpoints in buckets, `s3://bucket/runs/ckpt-7`; a path of a file is none.
-
-Standard library only, Python 3.9: a training job imports it as well.
-"""
+"""URLs of checkpoints in buckets, `s3://bucket/runs/ckpt-7`; a path of a file is none."""
 
 from __future__ import annotations
 

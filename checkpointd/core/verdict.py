@@ -1,7 +1,4 @@
-"""The rule that turns the results of a suite's checks into one verdict.
-
-Standard library only, Python 3.9: it is also imported in the training job's interpreter.
-"""
+"""The rule that turns the results of a suite's checks into one verdict."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The settings of one verification: the resolved `[watch.verify]`, as it is sent to a worker.
 
-Limits of drift, an evaluation with its bounds, the user's checks. Standard library only,
-Python 3.9.
+Limits of drift, an evaluation with its bounds, the user's checks.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
         members = tree(directory, whole, storage)
         if not members and whole is Format.SAVEDMODEL:
             members = unfinished_savedmodel(directory, storage)
-        candidates.extend(_found(directory, whole, members))
+        candidates.extend(_candidates(directory, whole, members))
         entries = [entry for entry in entries if not names.belongs(entry.name, whole)]
     files = _files(directory, entries)
     descend = sorted(
@@ -55,14 +55,14 @@ def recognise(directory: str, storage: Storage = LOCAL) -> Recognised:
     present = {part["prefix"] for name in files if (part := names.BUNDLE_PART.fullmatch(name))}
     for prefix, parts in unfinished_bundles(directory, entries, present, storage).items():
         path = os.path.join(directory, prefix)
-        candidates.extend(_found(path, Format.TF_CHECKPOINT, members_of(path, parts, storage)))
+        candidates.extend(_candidates(path, Format.TF_CHECKPOINT, members_of(path, parts, storage)))
     top = os.path.join(directory, "")
     for name, hint, parts in _group(files):
         path = top + name
         if all(parts.values()):
             links.append(os.path.normpath(path + min(parts)))
             continue
-        candidates.extend(_found(path, hint, members_of(path, parts, storage)))
+        candidates.extend(_candidates(path, hint, members_of(path, parts, storage)))
     beside = [entry.name for entry in entries if entry.name.endswith(GOLDEN_SUFFIX)]
     return Recognised(
         tuple(sorted(candidates, key=lambda f: f.path)),
@@ -111,7 +111,7 @@ def generation_of(
     return Generation(members)
 
 
-def _found(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Candidate, ...]:
+def _candidates(path: str, hint: Format, members: tuple[Member, ...]) -> tuple[Candidate, ...]:
     """Make a candidate, or none when every member went away meanwhile."""
     return (Candidate(path, hint, Generation(members)),) if members else ()
 

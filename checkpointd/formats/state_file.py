@@ -2,7 +2,6 @@
 
 Source: `CheckpointState` in tensorflow/python/training/checkpoint_state.proto, as protobuf's text
 format. What TensorFlow's own parser refuses is refused here too, but paths need not be UTF-8.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

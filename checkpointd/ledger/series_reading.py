@@ -54,7 +54,7 @@ _SUMMARY = (
 )
 
 
-class _Found(NamedTuple):
+class _SummaryRow(NamedTuple):
     """A checkpoint at a glance, its report, and the metrics in its name."""
 
     summary: CheckpointSummary | None = None
@@ -62,7 +62,7 @@ class _Found(NamedTuple):
     named: Mapping[str, float] = MappingProxyType({})
 
 
-_NONE = _Found()
+_NO_ROW = _SummaryRow()
 
 
 class SeriesReader(RowReader):
@@ -112,8 +112,8 @@ class SeriesReader(RowReader):
             for side, order in (("<", "DESC"), (">", "ASC"))
         )
         return (
-            self._found(*before[0]).summary if before else None,
-            self._found(*after[0]).summary if after else None,
+            self._summary_row(*before[0]).summary if before else None,
+            self._summary_row(*after[0]).summary if after else None,
         )
 
     def _summary(self, key: tuple[str, bytes], seen: float, size: int, count: int) -> SeriesSummary:
@@ -178,11 +178,11 @@ class SeriesReader(RowReader):
             "AND verdict = 'valid' ORDER BY id DESC LIMIT 1",
             key,
         )
-        found = [row for row in (*timed, *last) if row[0] <= latest] or last
-        return max(found, default=(0.0, None), key=lambda row: row[0])
+        credible = [row for row in (*timed, *last) if row[0] <= latest] or last
+        return max(credible, default=(0.0, None), key=lambda row: row[0])
 
     def _newest_facts(
-        self, key: tuple[str, bytes], verified: _Found
+        self, key: tuple[str, bytes], verified: _SummaryRow
     ) -> tuple[Facts | FactsSummary | None, dict[str, float]]:
         """Facts and metrics of the newest with a verdict; if none is on disk, of the last one."""
         report: Report | ReportSummary | None = verified.report
@@ -196,15 +196,15 @@ class SeriesReader(RowReader):
             report, named = last, last.checkpoint.metrics
         return report.facts, {**named, **report.facts.metrics, **report.facts.evaluation}
 
-    def _newest(self, key: tuple[str, bytes], states: str, latest: float) -> _Found:
+    def _newest(self, key: tuple[str, bytes], states: str, latest: float) -> _SummaryRow:
         selected = self._rows(
             f"{_SUMMARY} WHERE c.id = (SELECT c.id FROM checkpoints c WHERE c.watch = ? "  # noqa: S608 - our own states
             f"AND c.series = ? AND +c.state {states} ORDER BY {_PLACE} DESC, c.id DESC LIMIT 1)",
             (*key, latest),
         )
-        return self._found(*selected[0]) if selected else _NONE
+        return self._summary_row(*selected[0]) if selected else _NO_ROW
 
-    def _found(  # noqa: PLR0917 - the columns above
+    def _summary_row(  # noqa: PLR0917 - the columns above
         self,
         number: int,
         path: bytes,
@@ -216,12 +216,12 @@ class SeriesReader(RowReader):
         message: bytes,
         step: int | None,
         *summary: Any,
-    ) -> _Found:
+    ) -> _SummaryRow:
         report = self._summary_of(report_number, summary)
         named: Checkpoint | None = None
         with contextlib.suppress(ValueError, RecursionError):
             named = rows.load_checkpoint(checkpoint)
-        return _Found(
+        return _SummaryRow(
             CheckpointSummary(
                 id=number,
                 path=rows.path_text(path),

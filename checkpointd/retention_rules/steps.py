@@ -37,7 +37,7 @@ class KeepEveryNSteps:
     def claim(self, newest_first: Sequence[SavedCheckpoint], now: float) -> Mapping[int, str]:  # noqa: ARG002 - the rules' signature
         """Claim by the mode, in each run."""
         choose = {
-            "first": self._first,
+            "first": self._first_at_multiples,
             "exact": self._exact,
             "at_least": self._at_least,
             "closest": self._closest,
@@ -52,7 +52,7 @@ class KeepEveryNSteps:
         """Why the rule cannot be evaluated: no checkpoint has a step."""
         return _no_steps(newest_first, self.name)
 
-    def _first(self, run: Run) -> Chosen:
+    def _first_at_multiples(self, run: Run) -> Chosen:
         seen: set[int] = set()
         for identity, step in run:
             start = step // self.n * self.n

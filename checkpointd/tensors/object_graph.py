@@ -79,8 +79,8 @@ def _node(data: bytes) -> _Node:
             child = dict(fields(message(value)))
             node.children[text(message(child.get(2, b"")))] = number(child.get(1, 0))
         elif kind == _ATTRIBUTES:
-            texts_of = {n: text(message(v)) for n, v in fields(message(value)) if n in (1, 2, 3)}
-            node.key, node.name = texts_of.get(3, node.key), texts_of.get(2, node.name)
+            names = {n: text(message(v)) for n, v in fields(message(value)) if n in (1, 2, 3)}
+            node.key, node.name = names.get(3, node.key), names.get(2, node.name)
             node.keys += [node.key] if node.key else []
         elif kind == _SLOTS:
             slot = dict(fields(message(value)))

@@ -1,7 +1,6 @@
 """What a child may open: its interpreter, this checkpoint, and what user code needs.
 
 Decided from the job before the first byte of a checkpoint is read; only directories are listed.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 A rule is for a file or directory itself, not for its name: a file that replaces it is another.
 Source: include/uapi/linux/landlock.h and Documentation/userspace-api/landlock.rst of Linux.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls of the C library that Python does not wrap. Standard library only, Python 3.9."""
+"""Calls of the C library that Python does not wrap."""
 
 from __future__ import annotations
 

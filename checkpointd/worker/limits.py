@@ -2,7 +2,6 @@
 
 The training job must not be slowed down. So a child has the lowest CPU and I/O priority, is the
 first that the kernel kills when memory is short, and dies with its parent.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 Daemon and zygote: JSON datagrams over a SOCK_SEQPACKET pair, with file descriptors.
 Daemon and child: one job line, then answer lines, JSON over a stream socket pair.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

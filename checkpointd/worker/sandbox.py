@@ -2,7 +2,6 @@
 
 Landlock limits which files the child may open, seccomp which system calls it may make. What this
 machine does not support is reported, and a setting decides whether a model is loaded without it.
-Standard library only, Python 3.9.
 """
 
 from __future__ import annotations

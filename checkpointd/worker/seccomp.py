@@ -3,7 +3,7 @@
 Loading a model is running a program: what it could do besides computing is refused here. A refused
 call fails (EPERM; ENOSYS where a library then takes another way) and never raises a signal:
 TensorFlow tries calls that it does not need. Sources: seccomp(2) and
-include/uapi/linux/{filter,seccomp,audit}.h of Linux. Standard library only, Python 3.9.
+include/uapi/linux/{filter,seccomp,audit}.h of Linux.
 """
 
 from __future__ import annotations

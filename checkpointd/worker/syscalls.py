@@ -1,7 +1,7 @@
 """The numbers of the system calls that the sandbox needs, on x86-64 and on arm64.
 
 Sources: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h of Linux (the
-headers of Linux 6.1; `fchmodat2` from 6.6). Standard library only, Python 3.9.
+headers of Linux 6.1; `fchmodat2` from 6.6).
 """
 
 from __future__ import annotations

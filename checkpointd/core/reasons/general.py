@@ -1,4 +1,4 @@
-"""Reasons that every check may end in, whatever it examines. Standard library only, Python 3.9."""
+"""Reasons that every check may end in, whatever it examines."""
 
 from __future__ import annotations
 

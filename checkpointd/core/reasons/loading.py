@@ -1,4 +1,4 @@
-"""Reasons of the checks that load a checkpoint and run it. Standard library only, Python 3.9."""
+"""Reasons of the checks that load a checkpoint and run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reason is: how it counts, and what it rests on. Standard library only, Python 3.9."""
+"""What a reason is: how it counts, and what it rests on."""
 
 from __future__ import annotations
 

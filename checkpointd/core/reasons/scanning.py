@@ -1,4 +1,4 @@
-"""Reasons of the checks that read, without TensorFlow. Standard library only, Python 3.9."""
+"""Reasons of the checks that read, without TensorFlow."""
 
 from __future__ import annotations
 

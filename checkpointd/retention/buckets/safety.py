@@ -68,7 +68,7 @@ def with_safety(
     """
     holds = list[Hold]()
     try:
-        found = _shown(pruner, records, sign)
+        found = _ask_store(pruner, records, sign)
     except OSError as error:
         why = f"nobody knows whether its deletes are safe: {error.strerror or error}"
         holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
@@ -81,7 +81,7 @@ def with_safety(
     return replace(plan, unconfirmed=(*holds, *plan.unconfirmed)), found
 
 
-def _shown(
+def _ask_store(
     pruner: BucketPruner, records: RecordHolder, sign: Callable[[], bool] | None
 ) -> BucketSafety:
     """What the store shows; signed before something is removed, or where only that can show it."""

@@ -58,7 +58,7 @@ class RootLock:
                     file = open_record(records_fd, NAME, flags)
             except FileNotFoundError:
                 return ""
-            holder = _taken(file)
+            holder = _try_lock(file)
             if holder:
                 os.close(file)
                 return f"This root is pruned by {holder}."
@@ -85,19 +85,19 @@ def holder_of(directory: str) -> str:
     except OSError:
         return ""
     try:
-        return _taken(file, fcntl.LOCK_SH)
+        return _try_lock(file, fcntl.LOCK_SH)
     finally:
         os.close(file)
 
 
-def _taken(file: int, kind: int = fcntl.LOCK_EX) -> str:
+def _try_lock(file: int, kind: int = fcntl.LOCK_EX) -> str:
     """Try to lock an open file; return who has it already, empty if nobody does or can."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             return ""
-        return _named(os.pread(file, _READ_BYTES, 0))
+        return _holder_in(os.pread(file, _READ_BYTES, 0))
     return ""
 
 
@@ -108,7 +108,7 @@ def _sign(file: int) -> None:
         os.pwrite(file, text.encode() + b"\n", 0)
 
 
-def _named(data: bytes) -> str:
+def _holder_in(data: bytes) -> str:
     try:
         who = json.loads(data)
         return f"another checkpointd (process {int(who['pid'])} on host {str(who['host'])!r})"

@@ -169,7 +169,7 @@ def _for_keras(inputs: Any) -> Any:
 def _predict(loaded: Loaded, data: HeldOut) -> Any:
     if loaded.library is not None:
         outputs = loaded.model.predict(_for_keras(data.inputs), batch_size=_BATCH, verbose=0)
-        return _one(outputs)
+        return _single_output(outputs)
     name = "serving_default"
     if name not in loaded.signatures and len(loaded.signatures) == 1:
         name = next(iter(loaded.signatures))
@@ -178,7 +178,9 @@ def _predict(loaded: Loaded, data: HeldOut) -> Any:
         raise UserCodeError(
             "It does not declare its inputs: write a function for evaluate in [watch.verify]."
         )
-    return np.concatenate([_one(signature.run(feed)) for feed in _batches(signature, data)])
+    return np.concatenate(
+        [_single_output(signature.run(feed)) for feed in _batches(signature, data)]
+    )
 
 
 def _batches(signature: Signature, data: HeldOut) -> list[dict[str, Any]]:
@@ -197,7 +199,7 @@ def _batches(signature: Signature, data: HeldOut) -> list[dict[str, Any]]:
     ]
 
 
-def _one(outputs: Any) -> Any:
+def _single_output(outputs: Any) -> Any:
     if isinstance(outputs, dict):
         outputs = list(outputs.values())
     if not isinstance(outputs, (list, tuple)):
@@ -219,7 +221,7 @@ def _metric(
     custom: Mapping[str, Any],
 ) -> Any:
     with library.utils.custom_object_scope(dict(custom)):
-        metric = _found(library, _precise(name, labels.shape, outputs.shape))
+        metric = _resolve_metric(library, _precise(name, labels.shape, outputs.shape))
 
     def compute(_: Any) -> Any:
         if hasattr(metric, "update_state"):
@@ -232,7 +234,7 @@ def _metric(
     return call(compute, None, f"The metric {name!r} on {_WHERE}")
 
 
-def _found(library: Any, name: str) -> Any:
+def _resolve_metric(library: Any, name: str) -> Any:
     for namespace in (library.metrics, library.losses):
         try:
             metric = namespace.get(name)

@@ -116,7 +116,7 @@ def _batch(record: Golden) -> list[Any]:
     return parts
 
 
-def _made(model: Any, batch: list[Any]) -> Any:
+def _make_step(model: Any, batch: list[Any]) -> Any:
     """Make a step as `fit` does on the backend that a model runs on; returns its logs."""
     if backends.name_of(model_runner.keras_of(model)) != backends.TENSORFLOW:
         return model.train_on_batch(*batch, return_dict=True)
@@ -128,7 +128,7 @@ def _made(model: Any, batch: list[Any]) -> Any:
 
 def _model_step(model: Any, batch: list[Any]) -> TrainStep:
     try:
-        logs = _made(model, batch)
+        logs = _make_step(model, batch)
     except Exception as error:  # noqa: BLE001 - a model raises anything
         return _judged(error)
     loss = _loss(logs)

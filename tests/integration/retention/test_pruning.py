@@ -13,10 +13,7 @@ import pytest
 from checkpointd.config import RetentionSettings, WatchSettings
 from checkpointd.core.verdict import Verdict
 from checkpointd.ledger import Ledger, LedgerError, State
-from checkpointd.retention import (
-    Pruner,
-    plan,
-)
+from checkpointd.retention import Pruner, plan
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import WRITERS, record_verdict, tree, write_file, write_prefix
 from tests.helpers.retention import POLICY
@@ -24,6 +21,7 @@ from tests.helpers.retention import POLICY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from checkpointd.retention.removal import Removal
     from tests.helpers.retention import Field
 
 
@@ -86,6 +84,19 @@ def _directory(path: Path) -> None:
     path.mkdir()
 
 
+def apply_after(
+    field: Field, layout: str, change: Callable[[Path], None]
+) -> tuple[Removal, dict[str, bytes]]:
+    """Change what a plan removes, and apply it: the refusal, and the files after the change."""
+    field.write(layout, 3)
+    made = field.plan()
+    change(field.root / "ckpt-0")
+    before = tree(field.root)
+    (result,) = field.pruner.apply(made)
+    assert not result.done
+    return result, before
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -100,12 +111,7 @@ def test_what_is_not_what_was_verified_stays(
     field: Field, change: Callable[[Path], None], message: str
 ) -> None:
     """Even with the size and the time of before; it is to be verified again."""
-    field.write("file", 3)
-    made = field.plan()
-    change(field.root / "ckpt-0")
-    before = tree(field.root)
-    (result,) = field.pruner.apply(made)
-    assert not result.done
+    result, before = apply_after(field, "file", change)
     assert message in result.reason
     assert result.suspects == (str(field.root / "ckpt-0"),)
     assert tree(field.root) == before
@@ -128,12 +134,7 @@ def test_a_directory_is_looked_at_whole(
     field: Field, change: Callable[[Path], None], message: str
 ) -> None:
     """A file that was added to it is not removed with it."""
-    field.write("directory", 3)
-    made = field.plan()
-    change(field.root / "ckpt-0")
-    before = tree(field.root)
-    (result,) = field.pruner.apply(made)
-    assert not result.done
+    result, before = apply_after(field, "directory", change)
     assert message in result.reason
     assert tree(field.root) == before
 

@@ -7,10 +7,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from checkpointd.daemon.threads import DiskThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HANG = """
 import asyncio, threading
@@ -31,6 +35,18 @@ async def main():
 asyncio.run(main())
 print("over", flush=True)
 """
+
+
+def blocked(done: list[str]) -> tuple[threading.Event, threading.Event, Callable[[], None]]:
+    """A call that waits: an event that it sets, one that it waits for, and the call."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        gate.wait()
+        done.append("first")
+
+    return begun, gate, wait
 
 
 def test_a_hung_disk_does_not_keep_the_process_alive() -> None:
@@ -75,13 +91,7 @@ def test_whoever_is_cancelled_leaves_the_others_their_turn() -> None:
 
     async def main() -> None:
         disk, done = DiskThread("w"), list[str]()
-        begun, gate = threading.Event(), threading.Event()
-
-        def wait() -> None:
-            begun.set()
-            gate.wait()
-            done.append("first")
-
+        begun, gate, wait = blocked(done)
         first = asyncio.create_task(disk(wait))
         second = asyncio.create_task(disk(done.append, "second"))
         third = asyncio.create_task(disk(done.append, "third"))
@@ -103,13 +113,7 @@ def test_a_closed_thread_begins_nothing_more_and_reports_its_end() -> None:
 
     async def main() -> None:
         disk, done = DiskThread("w"), list[str]()
-        begun, gate = threading.Event(), threading.Event()
-
-        def wait() -> None:
-            begun.set()
-            gate.wait()
-            done.append("first")
-
+        begun, gate, wait = blocked(done)
         calls = [asyncio.create_task(disk(wait)), asyncio.create_task(disk(done.append, "second"))]
         await asyncio.to_thread(begun.wait)
         disk.close()

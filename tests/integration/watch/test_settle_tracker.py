@@ -127,14 +127,20 @@ def test_members_may_arrive_in_any_order(
         shutil.rmtree(tmp_path / f"{number}")
 
 
+def first_save(made: Path, tmp_path: Path, kind: str) -> Path:
+    """The first save of a kind, copied with its times."""
+    target = tmp_path / kind
+    for name in members(made / f"{kind}-1"):
+        bring(made / f"{kind}-1", target, name, keep_times=True)
+    return target
+
+
 @pytest.mark.parametrize("kind", ["exported", "saved", "keras2", "unzipped"])
 def test_a_save_over_an_older_one_is_not_torn_while_it_goes_on(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
     """Half of it is new and half old, for as long as the writer likes; then it is whole again."""
-    target = tmp_path / kind
-    for name in members(made / f"{kind}-1"):
-        bring(made / f"{kind}-1", target, name, keep_times=True)
+    target = first_save(made, tmp_path, kind)
     former = former_of(target)
     for name in members(made / f"{kind}-2"):
         bring(made / f"{kind}-2", target, name, keep_times=False)
@@ -150,9 +156,7 @@ def test_a_copy_that_stops_within_a_file_is_not_damage(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
     """In place, with the old bytes behind the new ones (`rsync --inplace`) or cut off (`cp`)."""
-    target = tmp_path / kind
-    for name in members(made / f"{kind}-1"):
-        bring(made / f"{kind}-1", target, name, keep_times=True)
+    target = first_save(made, tmp_path, kind)
     former = former_of(target)
     random = seeded()
     *before_the_last, last = members(made / f"{kind}-2")
@@ -175,9 +179,7 @@ def test_a_save_that_never_completes_is_judged_when_it_is_overdue(
     made: Path, tmp_path: Path, kind: str
 ) -> None:
     """A writer that was killed in the middle of a save over an older one: invalid in the end."""
-    target = tmp_path / kind
-    for name in members(made / f"{kind}-1"):
-        bring(made / f"{kind}-1", target, name, keep_times=True)
+    target = first_save(made, tmp_path, kind)
     bring(made / f"{kind}-2", target, members(made / f"{kind}-2")[0], keep_times=False)
     assert not is_blamed(target)
     end, results = judge(target, overdue=True)
