@@ -27,7 +27,7 @@ _LAST_RETRY_SECONDS = 3600.0
 _LAST_PAUSE_SECONDS = 300.0
 _DOUBLINGS = 12
 _WARN_AT_FAILURE = 3
-"""So many failures in a row are no short interruption."""
+"""From this many failures in a row on, it is more than a short interruption."""
 
 _GIVE_UP_ATTEMPTS = 10
 _GIVE_UP_SECONDS = 24 * 3600.0

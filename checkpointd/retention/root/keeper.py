@@ -38,7 +38,7 @@ _NEEDLESS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class RootKeeper:
-    """The records of one root, for whoever may remove checkpoints there; used in one thread.
+    """The records of one root, for code that may remove checkpoints there; used in one thread.
 
     `problem` is why the records could not be written, empty if they could.
 

@@ -107,7 +107,7 @@ def test_a_flipped_bit_in_the_pins_is_noticed(field: Field) -> None:
 
 
 def test_a_path_out_of_the_root_is_no_pin(field: Field) -> None:
-    """Whoever may write into the root pins nothing elsewhere."""
+    """A user who may write into the root cannot pin anything elsewhere."""
     field.write("file", 3)
     field.ledger.pin(str(field.root / "ckpt-0"))
     kept = keeper(field)
