@@ -101,9 +101,9 @@ class HookRunner:
 
     def on_change(self, change: Change) -> None:
         """Check the queue of a watch soon: something was recorded in it."""
-        self.look(change.watch)
+        self.check_soon(change.watch)
 
-    def look(self, name: str = "", *, at_once: bool = False) -> None:
+    def check_soon(self, name: str = "", *, at_once: bool = False) -> None:
         """Check the queue of a watch, or of all, soon; `at_once`: even if its hooks just failed."""
         for watch in [name] if name else list(self._watches):
             self._due.pop(watch, None)
@@ -125,7 +125,7 @@ class HookRunner:
             for h in holds
         ]
         if await self._ledger(Ledger.note_holds, name, facts):
-            self.look(name)
+            self.check_soon(name)
 
     async def retry(self, identities: Collection[int] | None) -> int:
         """Hand events over again now, all or those with these ids; return how many.
@@ -134,7 +134,7 @@ class HookRunner:
             LedgerError: the ledger cannot be written.
         """
         count = await self._ledger(Ledger.retry_hooks, identities)
-        self.look(at_once=True)
+        self.check_soon(at_once=True)
         return count
 
     async def run(self) -> None:
