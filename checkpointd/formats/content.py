@@ -80,6 +80,7 @@ _TEXTS: tuple[tuple[Callable[[str], bool], str], ...] = (
     ),
 )
 _ERRORS = ('"error', '"message"', '"detail"')
+_REFUSALS = ("not found", "invalid username", "denied", "forbidden", "unauthorized", "too many re")
 _ARCHIVES: tuple[tuple[Callable[[list[str]], bool], str], ...] = (
     (lambda names: any(n.rpartition("/")[2] == "data.pkl" for n in names), "a PyTorch file"),
     (lambda names: "[Content_Types].xml" in names, "a document of an office suite"),
@@ -214,6 +215,9 @@ def _of_text(text: str) -> Content:
         failed = any(word in lowered for word in _ERRORS)
         why = f", as a server sends to report an error: {_DOWNLOAD}" if failed else ""
         return Content(f"a JSON text ({shown}){why}", stand_in=failed)
+    if "\n" not in text and len(text) <= _SHOWN and any(word in lowered for word in _REFUSALS):
+        why = f"as a server sends to report an error: {_DOWNLOAD}"
+        return Content(f"a line of text ({shown}), {why}")
     return Content(f"a text that begins with {shown}")
 
 

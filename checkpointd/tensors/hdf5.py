@@ -22,6 +22,7 @@ from checkpointd.tensors import (
     Problem,
     TensorSpec,
     TensorStats,
+    hdf5_names,
     hdf5_tree,
     roles,
     unique,
@@ -47,6 +48,10 @@ _CALL_SECONDS = 10.0
 _LAYOUT_SECONDS = 60.0
 _TOO_SHORT = re.compile(r"truncated file|addr overflow|file has been truncated")
 _ERRNO = re.compile(r"errno = (\d+)")
+
+_STOPPED = (
+    "The save was stopped half way, as by two weights of one name: the HDF5 file's list names"
+)
 
 T = TypeVar("T")
 
@@ -154,6 +159,9 @@ def _layout(handle: Any, size: int) -> Layout:
         )
     else:
         return Layout("", (), tree.foreign)
+    lacks = hdf5_names.absent(handle, (key for key, _ in found), (f.key for f in tree.foreign))
+    if lacks:
+        raise FormatError("truncated", f"{_STOPPED} {lacks}.")
     names = unique((_wanted(handle, key, legacy_weights=legacy_weights), key) for key, _ in found)
     groups = hdf5_tree.groups_of_weights(handle)
     datasets: list[Dataset] = []

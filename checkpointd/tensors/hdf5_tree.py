@@ -118,11 +118,11 @@ def _link_elsewhere(handle: Any, group: Any, name: str, path: str) -> str | None
         return None
     if isinstance(link, h5py.ExternalLink):
         return f"is an external link to {link.path!r} in the file {link.filename!r}"
-    inside = _resolves(handle, posixpath.join("/", path, link.path))
+    inside = resolves(handle, posixpath.join("/", path, link.path))
     return "" if inside else f"is a soft link to {link.path!r}, which is not in the file"
 
 
-def _resolves(handle: Any, path: str) -> bool:
+def resolves(handle: Any, path: str) -> bool:
     """Whether a path leads to an object of this file, through hard and soft links alone."""
     waiting = [part for part in path.split("/") if part not in ("", ".")][::-1]
     group, done, hops = handle, "/", 0

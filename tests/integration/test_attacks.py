@@ -25,7 +25,7 @@ from checkpointd.config import WorkerSettings
 from checkpointd.core.encode import to_json
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.dispatch import spare_pool
+from checkpointd.dispatch import host_cores, spare_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.attacks.table import CANARY
 from tests.helpers.scan import request_for
@@ -250,7 +250,7 @@ def test_without_the_check_the_sandbox_alone_holds(
 ) -> None:
     """`safety` switched off, code allowed, weights loaded into a model: still no effect."""
     monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(spare_pool, "_IDLE_CORES", 0.0)
+    monkeypatch.setattr(host_cores, "busy_seconds", lambda: (0, 0.0))
     rows = [row for row in attacks.rows if row["name"].startswith(REACHING)]
     answers = verify(
         rows,

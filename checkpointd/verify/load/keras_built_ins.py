@@ -77,7 +77,14 @@ def is_built_in(name: str, keras: Any, kind: str = "") -> bool:
             where = getattr(where, part, None)
         if hasattr(where, name) or hasattr(where, name.lower()):
             return True
+    if kind in ("", "layer") and name in _class_names(keras.layers):
+        return True
     return _is_abbreviation(keras, name) if kind in ("", "loss", "metric") else False
+
+
+def _class_names(namespace: Any) -> frozenset[str]:
+    """What its classes are called: `GroupQueryAttention` is one called GroupedQueryAttention."""
+    return frozenset(v.__name__ for v in vars(namespace).values() if isinstance(v, type))
 
 
 def _public(keras: Any) -> Any:

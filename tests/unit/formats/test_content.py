@@ -28,6 +28,8 @@ NO_MODEL = b"#!/bin/sh\necho this is no checkpoint at all }\n" * 200
         (b"\n<!DOCTYPE html><html>Quota exceeded</html>", "an HTML page"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML document"),
         (b'{"error": {"code": 403}}', "a JSON text"),
+        (b"404: Not Found", "('404: Not Found'), as a server sends to report an error: download"),
+        (b"Invalid username or password.\n", "download the file again"),
         (b"outs:\n- md5: 0123\n  size: 7\n  path: m.h5\n", "dvc pull"),
         (b"/annex/objects/SHA256E-s7--00.h5\n", "git annex get"),
         (b"\x1f\x8b\x08" + bytes(range(200)), "packed by gzip"),

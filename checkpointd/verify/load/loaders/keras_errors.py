@@ -34,6 +34,11 @@ _OURS_TO_JUDGE = frozenset({"load.load_error", "load.unknown_object"})
 _LACKS = re.compile(r"missing \d+ required [\w-]+ arguments?: (.+)")
 _CLASS = re.compile(r"deserializing class '([^']+)'|(\w+)\.__init__\(\)")
 _NO_WEIGHTS = re.compile(r"Layer '([^']+)' expected \d+ variables?, but received 0 variables")
+_REFUSED = re.compile(
+    r"arguments? passed to (\w+): \{?'(\w+)'|(\w+)\.__init__\(\) got an unexpected keyword "
+    r"argument '(\w+)'"
+)
+_FUNCTION = re.compile(r"<function (\w+) at 0x")
 _SHARED = 2
 _EVERY_LAYER = frozenset(
     {
@@ -77,6 +82,10 @@ def judge(
     mismatch = _versions(error, library, origin, result)
     if mismatch is not None or result.reason == "load.unknown_object":
         return mismatch or result
+    if origin.legacy_layout:
+        taken = _of_text_taken_for_a_function(error, library, origin, custom, load_with)
+        if taken is not None:
+            return taken
     return _of_shared_layer(str(error), origin, result) or _of_arguments(
         error, library, origin, custom, result
     )
@@ -136,6 +145,14 @@ def _versions(
             f"does not read it: upgrade Keras, or set python in [watch.verify]. {result.message}",
             origin,
         )
+    refused = _refused_argument(str(error), library, origin)
+    if refused:
+        return _environment(
+            f"Keras {origin.version} wrote it, and the newer {here} does not take {refused}: load "
+            f"it with Keras {origin.version} (python in [watch.verify]), or save it again with "
+            f"this one. {result.message}",
+            origin,
+        )
     name = unknown_name(error)
     gone = [
         kind for kind in keras_built_ins.dropped(origin.model) if not hasattr(library.layers, kind)
@@ -150,6 +167,55 @@ def _versions(
             object=name,
         )
     return None
+
+
+def _refused_argument(text: str, library: Any, origin: Origin) -> str:
+    """Name an argument of a class of Keras that an older Keras wrote and this one does not take.
+
+    A name that differs by one character from one that it takes is a damaged one.
+    """
+    found = [next(filter(None, zip(m[::2], m[1::2])), ("", "")) for m in _REFUSED.findall(text)]
+    kind, argument = next((pair for pair in found if all(pair)), ("", ""))
+    older = release(origin.version) < release(str(library.__version__))
+    built_in = getattr(library.layers, kind, None) if kind else None
+    if not older or built_in is None or not keras_built_ins.is_marked_built_in(kind, origin.model):
+        return ""
+    if any(_differ_by_one(argument, name) for name in _parameters(built_in)):
+        return ""
+    return f"{argument!r} of {kind}"
+
+
+def _of_text_taken_for_a_function(
+    error: Exception,
+    library: Any,
+    origin: Origin,
+    custom: Mapping[str, Any],
+    load_with: Callable[[Mapping[str, Any]], Any],
+) -> CheckResult | None:
+    """Explain an argument such as `score_mode="dot"`, which Keras 3 reads wrongly from HDF5.
+
+    What its reader of HDF5 finds by a text among its functions it puts in the text's place.
+    """
+    name = next(iter(_FUNCTION.findall(str(error))), "")
+    configs = [node.get("config") for node in objects(origin.model)] if name else []
+    if not any(isinstance(c, dict) and name in map(_plain_text, c.values()) for c in configs):
+        return None
+    try:
+        load_with({name: name, **custom})
+    except Exception:  # noqa: BLE001 - Keras raises anything
+        outcome = ""
+    else:
+        outcome = f" load_model(…, custom_objects={{{name!r}: {name!r}}}) loads it."
+    return _environment(
+        f"Keras wrote it, and {library.__name__} {library.__version__} takes the text {name!r} in "
+        f"an .h5 file for its function of that name: save it as .keras.{outcome} "
+        f"{one_line(f'{type(error).__name__}: {error}', 400)}",
+        origin,
+    )
+
+
+def _plain_text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _of_shared_layer(text: str, origin: Origin, result: CheckResult) -> CheckResult | None:

@@ -11,9 +11,10 @@ import h5py
 import pytest
 
 from checkpointd.core.check_result import CheckResult, Outcome
-from checkpointd.verify.load import runtime
+from checkpointd.verify.load import keras_built_ins, runtime
 from tests.helpers import models
 from tests.helpers.load import load, verify
+from tests.helpers.scan import scanned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -280,3 +281,73 @@ def test_a_layer_shared_with_a_nested_model_is_explained(tmp_path: Path) -> None
     result = load(str(tmp_path / "m.keras"), "keras")[0]["load"]
     assert result.reason == "load.load_error"
     assert "The layer 'shared' belongs to a model and to another one inside it" in result.message
+
+
+def test_an_argument_that_a_newer_keras_dropped_is_no_damage(tmp_path: Path) -> None:
+    """As `value_range` of RandomRotation, which Keras 3.3 wrote; a damaged name is damage."""
+    keras = models.library("keras")
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.RandomRotation(0.1)]).save(path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(parts["metadata.json"])
+    for name, version, reason in (
+        ("value_range", "3.3.3", "load.environment"),
+        ("value_range", keras.__version__, "load.load_error"),
+        ("fill_modf", "3.3.3", "load.load_error"),
+    ):
+        config = json.loads(parts["config.json"])
+        config["config"]["layers"][-1]["config"][name] = [0, 255]
+        parts["config.json"] = json.dumps(config).encode()
+        parts["metadata.json"] = json.dumps({**metadata, "keras_version": version}).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for part, content in parts.items():
+                archive.writestr(part, content)
+        config["config"]["layers"][-1]["config"].pop(name)
+        parts["config.json"] = json.dumps(config).encode()
+        results, _ = load(str(path), "keras")
+        assert results["load"].reason == reason, results["load"].message
+        if reason == "load.environment":
+            assert "'value_range' of RandomRotation" in results["load"].message
+            assert "load it with Keras 3.3.3" in results["load"].message
+
+
+def test_a_text_that_keras_takes_for_a_function_is_no_damage(tmp_path: Path) -> None:
+    """`score_mode="dot"`, the default of Attention: Keras 3 does not load its own `.h5` of it."""
+    keras = models.library("keras")
+    entry = keras.Input((4, 3))
+    model = keras.Model(entry, keras.layers.Attention()([entry, entry]))
+    model.save(tmp_path / "m.h5")
+    results, _ = verify(str(tmp_path / "m.h5"))
+    if results["load"].outcome is Outcome.PASS:  # a Keras that reads it
+        return
+    assert results["load"].reason == "load.environment", results["load"].message
+    assert "custom_objects={'dot': 'dot'}) loads it" in results["load"].message
+    given = keras.models.load_model(tmp_path / "m.h5", custom_objects={"dot": "dot"})
+    assert given.layers[-1].score_mode == "dot"
+
+
+def test_a_class_that_keras_exports_under_another_name_is_not_the_users() -> None:
+    """`layers.GroupQueryAttention` is a class called GroupedQueryAttention."""
+    keras = models.library("keras")
+    assert keras_built_ins.is_built_in("GroupedQueryAttention", keras)
+    assert keras_built_ins.is_built_in("GroupedQueryAttention", keras, "layer")
+    assert not keras_built_ins.is_built_in("GroupedQuery", keras)
+
+
+def test_a_save_that_an_error_stopped_is_known_without_loading(tmp_path: Path) -> None:
+    """Two weights of one name: Keras 2 raises half way, and the file is closed in good order."""
+    keras = models.library("tf_keras")
+
+    def build(self: Any, _: Any) -> None:
+        self.one = self.add_weight(name="w", shape=(2,))
+        self.other = self.add_weight(name="w", shape=(2,))
+
+    members = {"build": build, "call": lambda _self, inputs: inputs}
+    twins = type("Twins", (keras.layers.Layer,), members)()
+    model = keras.Sequential([keras.layers.InputLayer((2,)), twins, keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="name already exists"):
+        model.save_weights(tmp_path / "m.h5")
+    result = scanned(tmp_path / "m.h5")
+    assert result.reasons == ["structure.truncated"]
+    assert "two weights of one name" in result.checks["structure"].message
