@@ -1,6 +1,6 @@
-"""Every known way to harm whoever loads a model: none is ever valid, none has any effect.
+"""Every known way to harm a user who loads a model: none is ever valid, none has any effect.
 
-The table that is printed says of each attack what it did to whoever loaded it in an old way, so
+The printed table says of each attack what it did to a process that loaded it unsafely, so
 that its payload is seen to be live; which check caught it; and what became of it where `safety`
 was switched off and code allowed: there the sandbox alone must hold.
 """
@@ -56,7 +56,7 @@ SEEN = frozenset(
         *("tfsm_layer", "vocabulary_path", "index_negative_dim", "shape_bomb_3_h5"),
     }
 )
-"""Attacks that must be seen to work on whoever has no checkpointd: else they test nothing."""
+"""Attacks that must work where there is no checkpointd: else they test nothing."""
 WARNED = frozenset({"lambda_keras_metadata"})
 """Attacks on a way to load that nobody takes here: valid, with a warning that says so."""
 HARM = frozenset({"canary", "memory", "hangs", "SIGABRT", "SIGSEGV", "SIGBUS", "SIGKILL"})
@@ -122,7 +122,7 @@ def run(module: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def tried(made: Attacks) -> dict[str, str]:
-    """What each does to whoever loads it, by name; empty where it does no harm any more."""
+    """What each does to a process that loads it, by name; empty where it is harmless by now."""
     home = str(made.home)
     halves = [run("tests.helpers.attacks.oracle", home, str(part), "2") for part in range(2)]
     output = "".join(half.communicate()[0] for half in halves)
