@@ -75,7 +75,7 @@ class DeletingStore(Protocol):
         """
         ...
 
-    def look(self, key: str, condition: str) -> tuple[Fate, str]:
+    def fate_of(self, key: str, condition: str) -> tuple[Fate, str]:
         """Return what has become of an object, and by what it is brought back if it is deleted.
 
         Raises:

@@ -108,7 +108,7 @@ class GcsDeletes:
             return condition
         raise self._error(status, body, key)
 
-    def look(self, key: str, condition: str) -> tuple[Fate, str]:
+    def fate_of(self, key: str, condition: str) -> tuple[Fate, str]:
         """Ask for the current object, then for the one that was deleted."""
         status, body = self._request("GET", self._object(key, fields="generation"))
         if status in _OK:

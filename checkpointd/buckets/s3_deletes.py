@@ -128,13 +128,13 @@ class S3Deletes:
         marker = str(answer.get("VersionId", ""))
         if answer.get("DeleteMarker") is True and marker:
             return marker
-        fate, undo = self.look(key, condition)
+        fate, undo = self.fate_of(key, condition)
         if fate is Fate.DELETED:
             return undo
         message = "It was deleted, and the store names no delete marker that brings it back"
         raise OSError(errno.EIO, message, self._name(key))
 
-    def look(self, key: str, condition: str) -> tuple[Fate, str]:
+    def fate_of(self, key: str, condition: str) -> tuple[Fate, str]:
         """Compare the newest versions of a key with an ETag."""
         answer = self._call("list_object_versions", Prefix=key)
         versions = [v for v in answer.get("Versions", ()) if v["Key"] == key]
@@ -151,7 +151,7 @@ class S3Deletes:
 
     def restore(self, key: str, condition: str, undo: str) -> None:
         """Remove the delete marker that hides a version."""
-        fate, marker = self.look(key, condition)
+        fate, marker = self.fate_of(key, condition)
         if fate is Fate.PRESENT:
             return
         if fate is Fate.OTHER:
@@ -160,7 +160,7 @@ class S3Deletes:
             message = "It was deleted once more since, by somebody else"
             raise FileExistsError(errno.EEXIST, message, self._name(key))
         self._call("delete_object", key, VersionId=marker)
-        if self.look(key, condition)[0] is not Fate.PRESENT:
+        if self.fate_of(key, condition)[0] is not Fate.PRESENT:
             message = "Its delete marker was removed, and it is not back"
             raise OSError(errno.EIO, message, self._name(key))
 

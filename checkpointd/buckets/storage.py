@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _MOST_PIECES = 4096
-"""So many pieces of objects are remembered, a few kilobytes each at the most."""
+"""How many pieces of objects are cached, a few kilobytes each at most."""
 
 _DIRECTORY = Stat(0, 0, 0, 0, 0, is_dir=True, is_file=False)
 

@@ -30,7 +30,7 @@ _READ_SECONDS = "300s"
 
 @dataclass(frozen=True)
 class MarkedObject(StoredObject):
-    """An object with its version, and what whoever wrote it has noted about it (metadata)."""
+    """An object with its version, and the metadata that its writer gave it."""
 
     version: str = ""
     marks: Mapping[str, str] = field(default_factory=dict)

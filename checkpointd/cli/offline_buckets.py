@@ -55,7 +55,7 @@ def apply_in_bucket(ledger: Ledger, watch: WatchSettings) -> dict[str, Any]:
         mode = watch.retention.mode
         return {"watch": watch.name, "mode": mode, "message": message, "failed": True}
     keeper, now = BucketKeeper(watch.name, view, ledger), time.time()
-    root = keeper.look(enforce=True)
+    root = keeper.synchronize(enforce=True)
     planned = plan_bucket(ledger, watch, now, view, references, root, by_person=True)
     planned, safety = replace(planned, unconfirmed=()), BucketSafety()
     if planned.removals:

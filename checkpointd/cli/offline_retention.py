@@ -93,9 +93,9 @@ def apply_here(
                     }
                 )
                 continue
-            doubts = keeper.look(holder, enforce=True)
+            doubts = keeper.synchronize(holder, enforce=True)
             planned = plan_watch(ledger, watch, time.time(), root=doubts, by_person=True)
-            below = keeper.look_below(d.entry.path for d in planned.removals)
+            below = keeper.doubts_below(d.entry.path for d in planned.removals)
             if below is not None:
                 planned = plan_watch(ledger, watch, time.time(), root=below, by_person=True)
             if not holder:

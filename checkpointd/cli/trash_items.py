@@ -150,7 +150,7 @@ def select(
         items: newest first.
         arguments: each as it was typed, with the names that it may stand for. A name is a path, a
             directory above it, an id, or a pattern; without any all are meant.
-        since: only what was moved at most so many seconds ago.
+        since: only items moved at most this many seconds ago.
 
     Returns:
         What was found, newest first, and the arguments for which nothing was.

@@ -79,7 +79,7 @@ def _scan_started() -> Iterator[tuple[Path, Any]]:
         with contextlib.ExitStack() as stack:
             scratch = stack.enter_context(scratch_directory())
             started = None
-            with contextlib.suppress(OSError):  # whoever needs it will try again, and explain
+            with contextlib.suppress(OSError):  # the code that needs it tries again, and explains
                 started = launch(sys.executable, SCAN, scratch)
                 stack.callback(started.close)
             yield scratch, started

@@ -103,9 +103,9 @@ def dispatch_errors(dispatch: Any) -> Iterator[tuple[Loc, str]]:
         yield ("dispatch", "tls"), "is not used with tcp://: write tls:// in scheduler"
     elif match[1] == "tcp" and not _is_loopback(match[2]) and not dispatch.get("allow_plaintext"):
         message = (
-            "tcp:// is neither encrypted nor authenticated, and whoever reaches the scheduler runs "
-            "code on every worker: use tls://, or allow_plaintext = true in a network that nobody "
-            "else can reach"
+            "tcp:// is neither encrypted nor authenticated, and anyone who reaches the scheduler "
+            "runs code on every worker: use tls://, or allow_plaintext = true in a network that "
+            "nobody else can reach"
         )
         yield ("dispatch", "scheduler"), message
 

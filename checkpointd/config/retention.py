@@ -151,7 +151,7 @@ class RetentionSettings(_Rules):
     """Remove the oldest, though rules keep them, while a watch's checkpoints are larger."""
 
     vault: Checkpoints | None = None
-    """Keep copies of so many last valid contents of each path that is overwritten."""
+    """How many of the last valid contents of each overwritten path to keep copies of."""
 
     hold_after: Checkpoints = 3
     """Prune nothing of a series while as many of its newest are invalid as this, in a row."""

@@ -11,8 +11,8 @@ class Section(BaseModel):
     """A table of the config: frozen, and without a key that the schema does not know.
 
     The text below a key is its description: in the JSON Schema, and in `checkpointd docs
-    configuration`. `config.descriptions` reads it, for these alone: whoever only wants a config
-    should not wait until the source of the schema has been parsed.
+    configuration`. `config.descriptions` reads it, for these alone: a caller that only wants a
+    config should not wait until the source of the schema has been parsed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)

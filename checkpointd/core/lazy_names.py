@@ -2,7 +2,7 @@
 
 A package exports names of many modules; who needs one of them should not wait until all the others
 are imported. Of a package that exports a name which is also the name of one of its modules this
-cannot be used: whoever imports the module first would get that instead.
+cannot be used: code that imports the module first would get that instead.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from checkpointd.ledger import Entry
 
 _MOST_KEPT = 1000
-"""Digests of so many copies wait for their verdicts; what is beyond that is copied again."""
+"""How many copies' digests are kept until their verdicts; a copy beyond that is made again."""
 
 
 class AttestationReader:

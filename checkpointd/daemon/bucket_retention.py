@@ -173,7 +173,7 @@ class BucketRetention:
             time.time(),
             self._view,
             self._references,
-            self._keeper.look(enforce=by is not ApplyBy.NOBODY),
+            self._keeper.synchronize(enforce=by is not ApplyBy.NOBODY),
             problem,
             evaluation,
             by_person=is_person,

@@ -1,4 +1,4 @@
-"""The change feed: whoever follows the ledger subscribes once, and no writer has to notify."""
+"""The change feed: a follower of the ledger subscribes once, and no writer has to notify it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from checkpointd.core.checkpoint import Checkpoint, Generation
 
 _OLD_TURN = 4
-"""Every so many turns of a watch its oldest waiting checkpoint goes first, so that none starves."""
+"""One turn of a watch in this many goes to its oldest waiting checkpoint, so that none starves."""
 
 
 @dataclass(frozen=True)

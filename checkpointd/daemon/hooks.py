@@ -27,7 +27,7 @@ _LAST_RETRY_SECONDS = 3600.0
 _LAST_PAUSE_SECONDS = 300.0
 _DOUBLINGS = 12
 _WARN_AT_FAILURE = 3
-"""So many failures in a row are no short interruption."""
+"""From this many failures in a row on, it is more than a short interruption."""
 
 _GIVE_UP_ATTEMPTS = 10
 _GIVE_UP_SECONDS = 24 * 3600.0
@@ -101,9 +101,9 @@ class HookRunner:
 
     def on_change(self, change: Change) -> None:
         """Check the queue of a watch soon: something was recorded in it."""
-        self.look(change.watch)
+        self.check_soon(change.watch)
 
-    def look(self, name: str = "", *, at_once: bool = False) -> None:
+    def check_soon(self, name: str = "", *, at_once: bool = False) -> None:
         """Check the queue of a watch, or of all, soon; `at_once`: even if its hooks just failed."""
         for watch in [name] if name else list(self._watches):
             self._due.pop(watch, None)
@@ -125,7 +125,7 @@ class HookRunner:
             for h in holds
         ]
         if await self._ledger(Ledger.note_holds, name, facts):
-            self.look(name)
+            self.check_soon(name)
 
     async def retry(self, identities: Collection[int] | None) -> int:
         """Hand events over again now, all or those with these ids; return how many.
@@ -134,7 +134,7 @@ class HookRunner:
             LedgerError: the ledger cannot be written.
         """
         count = await self._ledger(Ledger.retry_hooks, identities)
-        self.look(at_once=True)
+        self.check_soon(at_once=True)
         return count
 
     async def run(self) -> None:

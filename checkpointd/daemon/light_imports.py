@@ -3,7 +3,7 @@
 structlog imports rich wherever that is installed, for coloured tracebacks; `observe.logs` writes
 plain ones. rich and what it needs are 70 modules, 5 MB, and a twentieth of the time of a start.
 aiohttp reads the certificates of all authorities for its client; the daemon has only its server.
-Whoever used the client all the same would find that it trusts nobody.
+If the client were used all the same, it would trust no certificate.
 """
 
 from __future__ import annotations

@@ -53,10 +53,10 @@ _ROUND_SECONDS = 30.0
 _PAUSE_SECONDS = 0.2
 _REFRESH_SECONDS = 2.0
 _PACE = 20.0
-"""So many times as long as the ledger took to find what waits, it is not asked again."""
+"""The pause between two queries for pending copies, as a multiple of what the last one took."""
 
 _WARN_AT_FAILURE = 3
-"""So many failures in a row are no short interruption."""
+"""From this many failures in a row on, it is more than a short interruption."""
 
 log = structlog.get_logger()
 
@@ -169,7 +169,7 @@ class Replicator:
         return min(copies.next_due(), _ROUND_SECONDS)
 
     async def _find_waiting(self, copies: WatchCopies) -> None:
-        """Ask the ledger what waits; seldom if there are so many that this takes long."""
+        """Ask the ledger which copies are pending; less often if the query takes long."""
         began = time.monotonic()
         copies.set_waiting(await self._ledger(Ledger.unreplicated, copies.name, copies.to))
         copies.pace = _PACE * (time.monotonic() - began)

@@ -125,7 +125,7 @@ class DiskThread:
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that touches the watch's file system.
 
-        Whoever is cancelled while it waits takes back a call that has not begun; one that has
+        A caller that is cancelled while it waits withdraws a call that has not begun; one that has
         begun goes on.
 
         Raises:

@@ -216,9 +216,9 @@ class WatchRetention:
             self._recover_alone(holder)
             began = time.monotonic()
             index = reference_index(self.settings)
-            doubts = self._keeper.look(holder, enforce=apply)
+            doubts = self._keeper.synchronize(holder, enforce=apply)
             planned = self._planned(problem, index, evaluation, doubts, by)
-            below = self._keeper.look_below(d.entry.path for d in planned.removals)
+            below = self._keeper.doubts_below(d.entry.path for d in planned.removals)
             if below is not None:
                 planned = self._planned(problem, index, evaluation, below, by)
             if not problem:

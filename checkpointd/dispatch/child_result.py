@@ -104,7 +104,7 @@ async def receive_answers(
 ) -> int:
     """Read a child's answers until it has ended; return its wait status.
 
-    With its last answer it has done its work: whoever called this kills it, because giving back
+    With its last answer it has done its work: the caller kills it, because giving back
     the memory of TensorFlow takes longer than a small checkpoint's checks. A process that the child
     left behind may hold the stream open, so only a short time is spent on answers after the child's
     end. A child that closes its end must exit soon.

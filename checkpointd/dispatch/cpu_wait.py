@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _MARGIN_SECONDS = 0.02
-"""So long before a limit ends, it is computed again."""
+"""How long before a limit ends it is computed again."""
 
 
 def waited_for_cpu(pid: int) -> float:

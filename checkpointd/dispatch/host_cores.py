@@ -1,4 +1,4 @@
-"""How many threads a library may use in a child, and for how long its cores have been idle.
+"""How many threads a library may use in a child, and for how long its cores have been busy.
 
 That is as many as it has cores, unless its control group has a CPU quota.
 Children run at SCHED_IDLE, so their threads take only what others leave. That does not hold for a
@@ -30,17 +30,17 @@ def usable_threads(threads: int | str, root: Path = _ROOT) -> int:
     return 1 if has_cpu_quota(root) else min(_MOST, len(os.sched_getaffinity(0)))
 
 
-def idle_seconds(root: Path = _ROOT) -> float | None:
-    """Return for how long the cores of this process have been idle since boot, all together.
+def busy_seconds(root: Path = _ROOT) -> tuple[int, float]:
+    """Return how many cores this process may use, and for how long they were busy since boot.
 
-    None where the kernel does not show it. Source: proc_stat(5); a core is also idle while
-    something that ran on it waits for a disk.
+    No core where the kernel does not show it. Source: proc_stat(5). What is shown as idle is not
+    used: in a container it may stand still while cores are idle (lxcfs), or be 0 (gVisor).
     """
     cores = os.sched_getaffinity(0)
     rows = [line.split() for line in text_of(root / "proc/stat").splitlines()]
-    own = [row for row in rows if row and row[0][:3] == "cpu" and row[0][3:].isdigit()]
-    found = [sum(map(int, row[4:6])) for row in own if int(row[0][3:]) in cores]
-    return sum(found) / os.sysconf("SC_CLK_TCK") if found else None
+    rows = [row for row in rows if row and row[0][:3] == "cpu" and row[0][3:].isdigit()]
+    own = [sum(map(int, row[1:4] + row[6:9])) for row in rows if int(row[0][3:]) in cores]
+    return len(own), sum(own) / os.sysconf("SC_CLK_TCK")
 
 
 def has_cpu_quota(root: Path = _ROOT) -> bool:

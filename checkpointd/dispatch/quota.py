@@ -3,7 +3,7 @@
 RLIMIT_FSIZE bounds each file that a child writes, not how many files it writes. So the daemon
 measures the scratch directory while the child runs and kills the child when it holds more than any
 check needs. Unlinked files that are still open count only in the disk's free space: a child is
-also killed when little of that is left, whoever used it up. RLIMIT_NPROC counts all threads of a
+also killed when little of that is left, no matter who used it. RLIMIT_NPROC counts all threads of a
 user, which may include the training job's, so the child's own threads are counted here.
 """
 

@@ -124,7 +124,7 @@ class Spare:
 
         Args:
             request: which generation of which checkpoint.
-            copy: runs the job that copies, which writes so many bytes.
+            copy: runs the copying job, given how many bytes it writes.
         """
         directory = os.path.join(self._child.scratch, _COPY)
         self.path = os.path.join(directory, os.path.basename(request.checkpoint.path))

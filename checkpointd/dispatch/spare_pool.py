@@ -180,13 +180,13 @@ class SparePool:
 
 
 async def _until_idle() -> None:
-    """Wait until a core has been idle; at once where the kernel does not show that."""
+    """Wait until a core has been idle; not at all where the kernel does not show that."""
     loop, seconds = asyncio.get_running_loop(), _IDLE_SECONDS
     while True:
-        before, began = host_cores.idle_seconds(), loop.time()
+        (_, before), began = host_cores.busy_seconds(), loop.time()
         await asyncio.sleep(seconds)
-        after, elapsed = host_cores.idle_seconds(), loop.time() - began
-        if before is None or after is None or after - before >= _IDLE_CORES * elapsed:
+        (cores, busy), elapsed = host_cores.busy_seconds(), loop.time() - began
+        if not cores or cores * elapsed - (busy - before) >= _IDLE_CORES * elapsed:
             return
         seconds = _LOOK_SECONDS
 

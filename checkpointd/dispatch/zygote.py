@@ -177,7 +177,7 @@ class Zygote:
         return ZygoteStartError(message, hung=hung)
 
     def close(self) -> None:
-        """Kill the interpreter and, with it, its children; whoever waits for one gets an error.
+        """Kill the interpreter and, with it, its children; callers waiting for one get an error.
 
         Does not wait for its end: a process that hangs in a file system cannot be killed.
         """

@@ -124,7 +124,7 @@ def is_left_out(name: str, directory: str, *, is_directory: bool) -> bool:
     """Return whether something below a part of a SavedModel belongs to no generation of it.
 
     Every other regular file, and every link to one, is a member where `belongs` is true of what
-    contains it; so whoever compares a directory with a generation leaves out exactly what these
+    contains it; so code that compares a directory with a generation leaves out exactly what these
     two name, and treats nothing else as foreign.
 
     A sub-directory is left out with all below it when its base name is, as a whole and with the

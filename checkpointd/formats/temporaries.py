@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from checkpointd.formats.storage import Entry, Storage
 
 _MOST = 1000
-"""So many names show well enough whether anything changes."""
+"""This many names suffice to show whether anything changes."""
 
 _BUNDLE_DIRECTORY = "_temp"
 

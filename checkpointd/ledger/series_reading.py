@@ -32,7 +32,7 @@ _OLDER = 1e11
 """What is taken off a time that is wrong, in seconds."""
 
 _SAVES = 21
-"""The interval between saves is measured over so many of the last ones."""
+"""How many of the last saves the interval between saves is measured over."""
 
 _REPORTS = 4
 """How many reports are looked at for each content that is wanted."""

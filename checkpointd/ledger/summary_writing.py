@@ -58,7 +58,7 @@ class SummaryWriter(ReplicaTable):
             words: the last words of reasons for which a verdict is always one of these.
             loadable: whether what was valid without being loaded is one of these.
             after: those that come after this one.
-            limit: so many at most.
+            limit: the most that are returned.
         """
         reason = " OR ".join(["s.reason = ? OR s.reason LIKE '%.' || ?"] * len(words))
         values: list[Any] = [watch]

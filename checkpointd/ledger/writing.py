@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 _MAX_INTEGER = 2**63 - 1
 _REPORTS_PER_PATH = 20
 MOST_PENDING = 1000
-"""So many events of one watch wait for its hooks; the oldest make room for new ones."""
+"""How many events of one watch may wait for its hooks; beyond that the oldest are dropped."""
 
 WANTED_HOOKS = "hooks"
 """The key of what each watch has hooks for."""
 
 _STATES = frozenset(State)
 _LISTINGS = 4096
-"""Of so many listings it is remembered what they found; the last of it may settle hours later."""
+"""How many listings' findings are remembered; the last of them may settle hours later."""
 
 
 class Writer(TrustReader):

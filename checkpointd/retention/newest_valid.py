@@ -2,7 +2,7 @@
 
 It is the one that at least two of number, save time and order of being first seen call the newest,
 and that no state file lists before another. Where no two agree, a state file that lists all the
-candidates decides; else it is not known, and whoever asks is given the candidates.
+candidates decides; else it is not known, and the caller gets the candidates.
 """
 
 from __future__ import annotations

@@ -128,8 +128,8 @@ class OpenFiles:
 def _is_refused(file: int, lease: int) -> bool | None:
     """Whether a lease is refused because of how others have a file open; None: for other reasons.
 
-    The lease is given back at once. Whoever opens the file in between waits for that, and the
-    signal about it is one that is ignored unless it is handled.
+    The lease is given back at once. A process that opens the file in between waits for that, and
+    the signal about it is one that is ignored unless it is handled.
     """
     try:
         fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _WINDOW = 12
 _MANY_FALLS = 3
-"""So many falls among `_WINDOW` saves are no restarts of a job."""
+"""From this many falls among `_WINDOW` saves on, they are not restarts of a job."""
 
 _FEW = 3
 """Fewer names than this may be sorted by chance."""

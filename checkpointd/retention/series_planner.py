@@ -65,7 +65,7 @@ class PolicyRules:
         self.removing_names = " and ".join([*(rule.name for rule in self.expire), *sized])
         counts = [r.n for r in self.keep if isinstance(r, KeepLast | KeepBest)]
         self.asked = max(policy.keep_min_valid, *counts, 1)
-        """So many must a run have before older ones may go for it."""
+        """How many checkpoints a run must have before older ones may be removed for it."""
         self._reasons: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def shared(self, reasons: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _VERSION = re.compile(r"[0-9]+", re.ASCII)
 class ServedModel:
     """One model of a config: the name of its directory, and which versions in it are named.
 
-    `latest`: so many of the highest are; None: all of them.
+    `latest`: how many of the highest are; None: all of them.
     """
 
     directory: str

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _NAMED = 6
 _ENOUGH = 3
-"""Of so many equal values chance is no explanation."""
+"""From this many equal values on, chance is no explanation."""
 
 
 class _Values(NamedTuple):

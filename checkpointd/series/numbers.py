@@ -23,7 +23,7 @@ MAX_STEP = 2**63 - 1
 """The largest integer that the ledger holds."""
 
 _NAMES = 2048
-"""So many names are remembered: the runs of a job call their checkpoints alike."""
+"""The size of the cache of names: the runs of a job give their checkpoints the same ones."""
 
 _NOT_AFTER = r"(?<![0-9A-Za-z])"
 _NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
@@ -95,7 +95,7 @@ _VALIDATION = re.compile(
 """Before a counter only such a value is a metric's: `focal_loss_2.0_epoch_3` has none."""
 
 _LONG = 3
-"""So many digits count saves after words that may also mean how long a model was trained."""
+"""With fewer digits, a number after some words may say how long a model was trained."""
 
 
 @dataclass(frozen=True)

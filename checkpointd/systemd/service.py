@@ -134,7 +134,7 @@ def place_for(user: str | None, *, is_root: bool) -> Layout:
     """Return the places of the service that was asked for.
 
     Args:
-        user: whom it runs as; None for the service's own user, or whoever asks without being root.
+        user: whom it runs as; None for the service's own user, or the caller's if that is not root.
         is_root: whether root asks.
 
     Raises:

@@ -121,7 +121,7 @@ def blocks(result: CheckResult) -> bool:
 
 
 def _needs(name: str) -> tuple[str, ...]:
-    """Return what a check of the suite needs; a user's check is held back by whoever runs it."""
+    """Return what a check of the suite needs; its runner holds back a user's check."""
     return SPECS[name].needs if name in SPECS else ()
 
 

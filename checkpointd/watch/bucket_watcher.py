@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
 
 _AT_MOST_EVERY_SECONDS = 5.0
-"""Whoever asks for a report waits for a listing; so often at the most."""
+"""The shortest interval between listings that are made because somebody waits for a report."""
 
 _RETRY_SECONDS = 15.0
 _HUNG_SECONDS = 60.0

@@ -150,7 +150,7 @@ def test_wrong_usage_is_two(tmp_path: Path, command: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_whoever_reads_may_stop_reading(tmp_path: Path) -> None:
+def test_a_reader_of_the_output_may_stop_reading(tmp_path: Path) -> None:
     """A closed pipe ends the command without a word."""
     reading, writing = os.pipe()
     os.close(reading)

@@ -77,7 +77,7 @@ def test_what_changed_since_its_verdict_is_not_removed(world: World) -> None:
 
 
 def test_only_one_at_a_time_may_change_anything(world: World) -> None:
-    """Whoever holds the lock is waited for by a person, not by us."""
+    """The command does not wait for the holder of the lock; it leaves that to its user."""
     with StateLock(world.state):
         for command in (["prune", "--apply"], ["pin", "runs/m_epoch_1.h5"]):
             assert len(world.run(*command, code=69).splitlines()) == 1

@@ -136,7 +136,7 @@ def test_a_directory_that_is_no_checkpoint_is_not_waited_for(world: World) -> No
 
 
 def test_show_names_what_an_unfinished_save_lacks_and_when_it_gets_a_verdict(world: World) -> None:
-    """Whoever looks at it while it is written is not left to wonder."""
+    """While it is being written, the command says so."""
     path = _writing(world, "m_epoch_1.h5", "12 of 24 bytes are there.")
     printed = world.run("show", str(path))
     assert printed.startswith("WRITING")

@@ -154,7 +154,7 @@ def test_what_was_only_touched_keeps_its_verdict_and_can_be_pruned(
 def test_other_content_with_the_same_size_and_time_is_verified_again(
     daemon: Daemon, made: Path
 ) -> None:
-    """Whoever swaps a file and puts its times back has its verdict taken away."""
+    """A file that is swapped and has its times put back loses its verdict."""
     path = daemon.runs / "golden.h5"
     shutil.copy(made / "golden.h5.golden.npz", daemon.runs / "golden.h5.golden.npz")
     shutil.copy(made / "golden.h5", path)

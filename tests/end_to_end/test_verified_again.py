@@ -97,7 +97,7 @@ def test_changed_settings_bring_new_verdicts_on_reload_and_after_a_restart(
 
 
 def test_record_verifies_what_is_valid_once_more(daemon: Daemon, made: Path) -> None:
-    """Whoever asks gets a new report, and the daemon keeps it."""
+    """The caller gets a new report, and the daemon keeps it."""
     path = daemon.runs / "plain.keras"
     shutil.copy(made / "plain.keras", path)
     daemon.start()

@@ -134,14 +134,14 @@ def expire(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
 def pin(stage: Stage, ledger: Ledger, pruner: Pruner) -> None:
     """Pin one, and have the root know it."""
     ledger.pin(str(stage.root / "run" / _PINNED))
-    look(stage, ledger)
+    synchronize(stage, ledger)
 
 
-def look(stage: Stage, ledger: Ledger) -> None:
+def synchronize(stage: Stage, ledger: Ledger) -> None:
     """What the daemon does with the records of a root before each round."""
     keeper = RootKeeper("w", stage.place, ledger)
     with keeper.locked(enforce=True) as holder:
-        keeper.look(holder, enforce=True)
+        keeper.synchronize(holder, enforce=True)
 
 
 ACTS: dict[str, Callable[[Stage, Ledger, Pruner], None]] = {
@@ -238,7 +238,7 @@ def converge(stage: Stage, everything: dict[str, bytes], invariants: Invariants)
         shutil.rmtree(stage.top / "state")
         (stage.top / "state").mkdir()
         ledger, pruner = stage.open()
-        look(stage, ledger)
+        synchronize(stage, ledger)
         pinned = [pin.path for pin in ledger.pins()]
         invariants.never(LOST, pinned != [str(stage.root / "run" / _PINNED)], pinned)
     if stage.act == "expire":

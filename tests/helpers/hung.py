@@ -1,4 +1,4 @@
-"""A file system that never answers, as a dead NFS server's: whoever asks it waits, unkillably.
+"""A file system that never answers, as a dead NFS server's: its callers wait, unkillably.
 
 It is a FUSE mount whose server (this process) greets the kernel and then answers nothing; the
 protocol is that of linux/fuse.h. Only root can mount it.
@@ -33,7 +33,7 @@ needs_fuse = pytest.mark.skipif(
 
 @contextlib.contextmanager
 def hung_file_system(mountpoint: Path) -> Iterator[Path]:
-    """Mount it on a directory that is made; whoever hangs in it is let go at the end."""
+    """Create a directory and mount it there; processes that hang in it are released at the end."""
     mountpoint.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
@@ -50,7 +50,7 @@ def hung_file_system(mountpoint: Path) -> Iterator[Path]:
 
 
 def _greet(device: int) -> None:
-    """Answer the kernel's first message; whoever asks later has been heard, and waits."""
+    """Answer the kernel's first message, and read later ones without an answer: callers wait."""
     with contextlib.suppress(OSError):
         _, _, unique = _REQUEST.unpack_from(os.read(device, 1 << 20))
         body = struct.pack("<II", *_VERSION).ljust(_INIT_BYTES, b"\0")

@@ -21,10 +21,10 @@ def keeper(field: Field, ledger: Ledger | None = None) -> RootKeeper:
     return RootKeeper("w", trash_place(str(field.root)), ledger or field.ledger)
 
 
-def look(kept: RootKeeper, *, enforce: bool = True) -> RootDoubts:
-    """One round."""
+def synchronize(kept: RootKeeper, *, enforce: bool = True) -> RootDoubts:
+    """Do it as one round does: with the lock."""
     with kept.locked(enforce=enforce) as holder:
-        return kept.look(holder, enforce=enforce)
+        return kept.synchronize(holder, enforce=enforce)
 
 
 def doubts(found: RootDoubts) -> set[str]:

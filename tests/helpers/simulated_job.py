@@ -74,7 +74,7 @@ class World:
         self.disk[save.path] = save
         self.unseen.append(save.path)
         if self.is_watched:
-            self.look()
+            self.list_directory()
 
     def start_again(self, number: int) -> None:
         """The job is started again from a lower number; it repeats names only while watched."""
@@ -96,7 +96,7 @@ class World:
             self.copied[save.path] = 0
             self._write(replace(save, saved_at=at), is_copy=True)
 
-    def look(self) -> None:
+    def list_directory(self) -> None:
         """The daemon lists the directory: what it finds now it has found together."""
         self.sequence += 1
         now = self.time + self.daemon_ahead + 1
@@ -129,7 +129,7 @@ class World:
         """The daemon is stopped or started."""
         self.is_watched = is_watched
         if is_watched:
-            self.look()
+            self.list_directory()
 
     def prune(self, *, may_remove_runs: bool) -> None:
         """The daemon plans and prunes; compare what goes with what a person would keep."""

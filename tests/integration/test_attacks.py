@@ -1,6 +1,6 @@
-"""Every known way to harm whoever loads a model: none is ever valid, none has any effect.
+"""Every known way to harm a user who loads a model: none is ever valid, none has any effect.
 
-The table that is printed says of each attack what it did to whoever loaded it in an old way, so
+The printed table says of each attack what it did to a process that loaded it unsafely, so
 that its payload is seen to be live; which check caught it; and what became of it where `safety`
 was switched off and code allowed: there the sandbox alone must hold.
 """
@@ -25,7 +25,7 @@ from checkpointd.config import WorkerSettings
 from checkpointd.core.encode import to_json
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.dispatch import spare_pool
+from checkpointd.dispatch import host_cores, spare_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from tests.helpers.attacks.table import CANARY
 from tests.helpers.scan import request_for
@@ -56,7 +56,7 @@ SEEN = frozenset(
         *("tfsm_layer", "vocabulary_path", "index_negative_dim", "shape_bomb_3_h5"),
     }
 )
-"""Attacks that must be seen to work on whoever has no checkpointd: else they test nothing."""
+"""Attacks that must work where there is no checkpointd: else they test nothing."""
 WARNED = frozenset({"lambda_keras_metadata"})
 """Attacks on a way to load that nobody takes here: valid, with a warning that says so."""
 HARM = frozenset({"canary", "memory", "hangs", "SIGABRT", "SIGSEGV", "SIGBUS", "SIGKILL"})
@@ -122,7 +122,7 @@ def run(module: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def tried(made: Attacks) -> dict[str, str]:
-    """What each does to whoever loads it, by name; empty where it does no harm any more."""
+    """What each does to a process that loads it, by name; empty where it is harmless by now."""
     home = str(made.home)
     halves = [run("tests.helpers.attacks.oracle", home, str(part), "2") for part in range(2)]
     output = "".join(half.communicate()[0] for half in halves)
@@ -250,7 +250,7 @@ def test_without_the_check_the_sandbox_alone_holds(
 ) -> None:
     """`safety` switched off, code allowed, weights loaded into a model: still no effect."""
     monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(spare_pool, "_IDLE_CORES", 0.0)
+    monkeypatch.setattr(host_cores, "busy_seconds", lambda: (0, 0.0))
     rows = [row for row in attacks.rows if row["name"].startswith(REACHING)]
     answers = verify(
         rows,

@@ -1,4 +1,4 @@
-"""Files above 4 GiB: sparse on the disk, whole to whoever reads them.
+"""Files above 4 GiB: sparse on the disk, of full size to their readers.
 
 Offsets, sizes and checksums that 32 bits do not hold, in every container; and a flipped bit behind
 4 GiB is found.

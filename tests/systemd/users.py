@@ -40,7 +40,7 @@ COMMANDS = """
 0  0  config check
 0  0  config show
 """
-"""The exit codes of a member and of root; whoever is neither may do nothing of it: 69."""
+"""The exit codes of a member and of root; any other user gets 69."""
 
 FREE = ("config example", "explain finite.nan", "monitoring rules", "docs glossary", "version")
 """What everybody may do."""

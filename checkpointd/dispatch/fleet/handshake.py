@@ -35,7 +35,7 @@ def shake_hands(address: tuple[str, int], tls: Mapping[str, str] | None) -> None
             return
         try:
             context = ssl.create_default_context(cafile=tls["ca_file"])
-            context.check_hostname = False  # as Dask: whoever has a certificate of this CA is in
+            context.check_hostname = False  # as Dask: any certificate of this CA is trusted
             context.load_cert_chain(tls["cert_file"], tls["key_file"])
             with context.wrap_socket(connection) as secured:
                 # What the server thinks of our certificate comes after the handshake.

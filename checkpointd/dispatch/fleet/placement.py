@@ -14,7 +14,7 @@ AHEAD = 1
 """How many checkpoints wait at a worker, so that it need not wait for the daemon."""
 
 _MEMORY_FACTOR = 3
-"""A model that is loaded and run needs about so many times the bytes of its checkpoint."""
+"""The memory that loading and running a model needs, as a multiple of its checkpoint's size."""
 
 
 @dataclass

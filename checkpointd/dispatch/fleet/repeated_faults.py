@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from checkpointd.core.request import Request
 
 _LEAST = 3
-"""So many checkpoints in a row have the fault on a host: another checkpoint would have it, too."""
+"""After this many checkpoints in a row with the fault on a host, the host is to blame."""
 
 OTHER_MOUNT = (
     "{host} sees other files than this host does: mount the same file system at the same place "

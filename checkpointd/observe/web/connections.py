@@ -1,8 +1,8 @@
 """The connections of a server: how many there may be, and which one is dropped for another.
 
-A peer that opens thousands, or holds on to what it has, loses its own oldest silent one; whoever
-has been answered before goes later, and whoever is being answered now stays. So a scrape always
-gets through.
+A peer that opens thousands, or keeps them open, loses its own oldest silent one first, then one
+that has been answered before, and never one that is being answered now. So a scrape always gets
+through.
 """
 
 from __future__ import annotations

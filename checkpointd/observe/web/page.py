@@ -1,4 +1,4 @@
-"""The first page: every series, disk and watch at a glance, for whoever is on call.
+"""The first page: every series, disk and watch at a glance, for the engineer on call.
 
 What the page contains is decided here and in `attention`, as plain facts; the template only lays
 it out.

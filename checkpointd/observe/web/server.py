@@ -97,7 +97,7 @@ class _Server(abc.ABC):
             self._bound.close()
 
     async def _stop_accepting(self) -> None:
-        """Leave what comes from now on to whoever listens at the address next."""
+        """Leave new connections to the next process that listens at the address."""
         if self._server is None or self._listener is None:
             return
         # asyncio makes a transport of what it has accepted a moment later, and drops what it has

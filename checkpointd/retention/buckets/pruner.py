@@ -146,7 +146,7 @@ class BucketPruner:
                 "list` shows what was."
             )
         for one in removal.objects:
-            fate, undo = self._store.look(one.key, one.condition)
+            fate, undo = self._store.fate_of(one.key, one.condition)
             if fate is Fate.OTHER:
                 raise TrashError(
                     f"{removal.path!r} cannot be restored: {one.key!r} is another object now, or "
@@ -171,21 +171,24 @@ class BucketPruner:
         for removal in self._records.bucket_removals(self._watch):
             if removal.stage is RemovalStage.DONE:
                 continue
-            looked = [(one, *self._store.look(one.key, one.condition)) for one in removal.objects]
-            is_there = any(fate is Fate.PRESENT for _, fate, _ in looked)
+            fates = [
+                (stored, *self._store.fate_of(stored.key, stored.condition))
+                for stored in removal.objects
+            ]
+            is_any_present = any(fate is Fate.PRESENT for _, fate, _ in fates)
             objects = tuple(
-                replace(one, undo=undo) if fate is Fate.DELETED else one
-                for one, fate, undo in looked
+                replace(stored, undo=undo) if fate is Fate.DELETED else stored
+                for stored, fate, undo in fates
             )
-            removal = replace(removal, objects=objects)  # noqa: PLW2901 - with what was found out
-            if removal.stage is RemovalStage.DELETING and not is_there:
+            removal = replace(removal, objects=objects)  # noqa: PLW2901 - with how to undo it
+            if removal.stage is RemovalStage.DELETING and not is_any_present:
                 self._records.finish_bucket_removal(removal)
                 messages.append(f"{removal.path} had been deleted completely.")
             else:
                 self._bring_back(removal)
-                is_cut = any(fate is Fate.DELETED for _, fate, _ in looked)
-                what = "had been deleted in part, and is back" if is_cut else "is as it was"
-                messages.append(f"{removal.path} {what}.")
+                is_partial = any(fate is Fate.DELETED for _, fate, _ in fates)
+                outcome = "had been deleted in part, and is back" if is_partial else "is as it was"
+                messages.append(f"{removal.path} {outcome}.")
         return messages
 
     def _unless_stopped(
@@ -297,11 +300,11 @@ class BucketPruner:
             LedgerError: the ledger could not be written; the same.
         """
         self._records.put_bucket_removal(removal.at_stage(RemovalStage.RESTORING))
-        for one in reversed(removal.objects):
-            fate, undo = self._store.look(one.key, one.condition)
-            if fate is Fate.DELETED and undo == (one.undo or undo):
-                self._step(f"restore {posixpath.basename(one.key)}")
-                self._store.restore(one.key, one.condition, undo)
+        for stored in reversed(removal.objects):
+            fate, undo = self._store.fate_of(stored.key, stored.condition)
+            if fate is Fate.DELETED and undo == (stored.undo or undo):
+                self._step(f"restore {posixpath.basename(stored.key)}")
+                self._store.restore(stored.key, stored.condition, undo)
         self._step("forget")
         self._records.record_restored(removal.path, removal.item)
         self._records.forget_bucket_removals([removal.item])

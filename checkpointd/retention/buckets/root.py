@@ -123,7 +123,7 @@ class BucketKeeper:
         """An object of ours in the bucket, if there is one."""
         return self._objects.own
 
-    def look(self, *, enforce: bool) -> RootView:
+    def synchronize(self, *, enforce: bool) -> RootView:
         """Import the root's pins, and with `enforce` write the pins that it lacks."""
         self.problem = ""
         try:

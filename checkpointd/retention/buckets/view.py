@@ -54,7 +54,7 @@ class BucketView:
             return self._storage
 
     def refresh(self, seconds: float = 0.0) -> None:
-        """List the root again if the listing is older than so many seconds.
+        """List the root again if the listing is older than `seconds`.
 
         Raises:
             OSError: it cannot be listed.

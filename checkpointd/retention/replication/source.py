@@ -189,7 +189,7 @@ def _compare(file: SourceFile, before: os.stat_result, now: os.stat_result) -> N
 
 
 def _read(file_fd: int, offset: int, size: int) -> bytes:
-    """Read so many bytes.
+    """Read `size` bytes.
 
     Raises:
         NotUnchangedError: the file became shorter.

@@ -38,7 +38,7 @@ _NEEDLESS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class RootKeeper:
-    """The records of one root, for whoever may remove checkpoints there; used in one thread.
+    """The records of one root, for code that may remove checkpoints there; used in one thread.
 
     `problem` is why the records could not be written, empty if they could.
 
@@ -81,7 +81,7 @@ class RootKeeper:
         finally:
             self._lock.release()
 
-    def look(self, holder: str, *, enforce: bool) -> RootDoubts:
+    def synchronize(self, holder: str, *, enforce: bool) -> RootDoubts:
         """Import the root's records, and with `enforce` bring them up to date.
 
         Args:
@@ -119,7 +119,7 @@ class RootKeeper:
             self._write(files)
         return doubts
 
-    def look_below(self, paths: Iterable[str]) -> RootDoubts | None:
+    def doubts_below(self, paths: Iterable[str]) -> RootDoubts | None:
         """Doubts because a directory between the root and some paths is pruned as well."""
         holder = pruned_below(self._root, paths, self._records.identity)
         return RootDoubts(locked=holder) if holder else None

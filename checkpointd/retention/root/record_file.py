@@ -44,7 +44,7 @@ def opened_records(root_fd: int) -> Iterator[int]:
 def created_records(root_fd: int) -> Iterator[int]:
     """Open the records of an open root; made if there are none, with the root's owner and mode.
 
-    So whoever may remove the root may remove them, too.
+    So any user who may remove the root may remove them, too.
 
     Raises:
         OSError: they can be neither opened nor made.

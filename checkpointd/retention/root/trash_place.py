@@ -30,8 +30,8 @@ def body_of(place: TrashPlace) -> dict[str, Any]:
 def adopt(place: TrashPlace, file: RecordFile | None, known: Iterable[KnownTrash]) -> str:
     """Give the trash of a root that had another path the name that belongs to the path now.
 
-    The file may have been written by whoever owns the root: what belongs to somebody else, or to
-    a root that is still there, is left alone.
+    The file may have been written by the root's owner: what belongs to another user, or to a root
+    that is still there, is left alone.
 
     Args:
         place: where the trash of the root is by its path.

@@ -33,7 +33,7 @@ class Access:
 
     @property
     def of_files(self) -> int:
-        """The mode of the daemon's own files in such a directory: whoever may list it reads."""
+        """The mode of the daemon's own files there: readable by who may list the directory."""
         return 0o600 | (self.mode & 0o444)
 
 

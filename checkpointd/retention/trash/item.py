@@ -28,8 +28,8 @@ class NotInTrashError(TrashError):
 class TrashItem:
     """One checkpoint in the trash; `id` is its directory's name, `path` where it was.
 
-    `is_foreign` says that this process is root, and somebody else wrote the manifest: whoever may
-    remove an item could also have changed it.
+    `is_foreign` says that this process is root, and another user wrote the manifest: any user who
+    may remove an item could also have changed it.
     """
 
     id: str

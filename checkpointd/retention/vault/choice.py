@@ -65,7 +65,7 @@ def copies_to_keep(policy: RetentionSettings, records: PolicyRecords) -> int:
 
 
 def too_many(copies: Iterable[TrashItem], count: int) -> list[TrashItem]:
-    """The copies beyond so many of the newest of each path.
+    """The copies of each path beyond the newest `count`.
 
     Args:
         copies: the items of the vault, newest first.

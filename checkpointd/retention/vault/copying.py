@@ -1,6 +1,6 @@
 """Copies of files and directories by descriptors: a reflink where the file system has them.
 
-Never a hard link: whoever writes into the file in place would change both.
+Never a hard link: writing into the file in place would change both.
 """
 
 from __future__ import annotations

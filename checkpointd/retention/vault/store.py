@@ -207,7 +207,7 @@ class Vault:
                 os.rmdir(FORMER_VAULT, dir_fd=root_fd)
 
     def expire(self, count: int) -> list[TrashItem]:
-        """Delete all but so many of the newest copies of each path; return what was deleted.
+        """Delete all but the newest `count` copies of each path; return the deleted ones.
 
         Raises:
             OSError: something cannot be deleted.

@@ -69,7 +69,7 @@ _SINGLE = 8.0
 """How many times the allowed noise a single value may differ, relative to its size and the RMS."""
 
 _FEW = 8
-"""Of so many classes or texts, one may fall on the other side of a near tie."""
+"""Of this many classes or texts, one may fall on the other side of a near tie."""
 
 _CUT_OFF = 0.5
 """By how many unit roundoffs a product that cuts off its operands makes outputs smaller."""

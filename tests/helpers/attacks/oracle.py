@@ -1,4 +1,4 @@
-"""What each attack does to whoever loads it in an old way: `... oracle DIRECTORY PART PARTS`.
+"""What each attack does to a process that loads it unsafely: `... oracle DIRECTORY PART PARTS`.
 
 TensorFlow, Keras and tf-keras are imported once; each artifact is loaded in a process of its own,
 in an empty directory, with little memory and little time. Prints a line of JSON for each.

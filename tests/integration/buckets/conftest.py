@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A server that runs; whoever stops it starts it again."""
+    """A running server; a test that stops it starts it again."""
     with s3_server(tmp_path_factory.mktemp("s3")) as running:
         yield running

@@ -246,7 +246,7 @@ def test_pins_outlive_the_ledger(field: BucketField, tmp_path: Path) -> None:
     field.write("keras", 2)
     field.ledger.pin(f"{field.root}/ckpt-1.keras", "for the paper")
     keeper = BucketKeeper("w", field.view, field.ledger)
-    assert not keeper.look(enforce=True).doubts.rebuilt
+    assert not keeper.synchronize(enforce=True).doubts.rebuilt
     assert keeper.sign()
     assert keeper.problem == ""
     (tmp_path / "new").mkdir()
@@ -254,12 +254,12 @@ def test_pins_outlive_the_ledger(field: BucketField, tmp_path: Path) -> None:
     doubts = view_bucket("w", field.view, ledger).doubts
     assert "belongs to another ledger" in doubts.rebuilt
     other = BucketKeeper("w", field.view, ledger)
-    assert other.look(enforce=True).doubts.rebuilt
+    assert other.synchronize(enforce=True).doubts.rebuilt
     assert [pin.note for pin in ledger.pins_below(field.root)] == ["for the paper"]
     other.accept()
-    assert not other.look(enforce=True).doubts.rebuilt
+    assert not other.synchronize(enforce=True).doubts.rebuilt
     assert other.sign()
-    assert "pruned by another checkpointd" in keeper.look(enforce=True).doubts.locked
+    assert "pruned by another checkpointd" in keeper.synchronize(enforce=True).doubts.locked
     ledger.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import textwrap
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from checkpointd.core.format_specs import Format
 from checkpointd.core.request import Request
 from checkpointd.core.verdict import Verdict
 from checkpointd.core.verify_settings import VerifySettings
-from checkpointd.dispatch import spare_pool
+from checkpointd.dispatch import host_cores, spare_pool
 from checkpointd.dispatch.local import LocalDispatcher
 from checkpointd.formats import generation_of
 from tests.helpers.children import own_children
@@ -97,7 +98,7 @@ def make_request(weights: Path, builder: str) -> Request:
 def make_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make spares at once, and also while the tests beside this one use every core."""
     monkeypatch.setattr(spare_pool, "_IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(spare_pool, "_IDLE_CORES", 0.0)
+    monkeypatch.setattr(host_cores, "busy_seconds", lambda: (0, 0.0))
 
 
 def loader(dispatcher: LocalDispatcher) -> dict[str, Any]:
@@ -225,9 +226,13 @@ def test_none_stays_or_is_made_where_memory_or_the_settings_forbid_it(
         await asyncio.sleep(0.3)
         assert not psutil.Process(loader(dispatcher)["pid"]).children()
         dispatcher.configure(WorkerSettings(spares=1))
-        for name in ("_MEMORY_TO_START", "_IDLE_CORES"):
+        busy = itertools.count(step=100)
+        for module, name, value in (
+            (spare_pool, "_MEMORY_TO_START", 1 << 60),
+            (host_cores, "busy_seconds", lambda: (2, next(busy))),
+        ):
             with monkeypatch.context() as patch:
-                patch.setattr(spare_pool, name, 1 << 60)
+                patch.setattr(module, name, value)
                 await dispatcher.warm(settings)
                 await asyncio.sleep(0.3)
                 assert not psutil.Process(loader(dispatcher)["pid"]).children()

@@ -21,7 +21,7 @@ from checkpointd.retention.trash import trash_place
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import record_verdict, write_file
 from tests.helpers.retention import POLICY, Field, limits
-from tests.helpers.roots import another_ledger, doubts, keeper, known_again, look
+from tests.helpers.roots import another_ledger, doubts, keeper, known_again, synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +36,15 @@ def test_an_older_ledger_that_was_put_back_reads_everything_again(field: Field) 
     shutil.copytree(state, backup)
     field.ledger = Ledger.open(state)
     record_verdict(field.ledger, write_file(field.root / "ckpt-9", 2000.0))
-    look(keeper(field))
+    synchronize(keeper(field))
     old = Ledger.open(backup)
-    assert doubts(look(keeper(field, old))) == {"put_back"}
-    assert "to be read again: 4" in look(keeper(field, old)).put_back
+    assert doubts(synchronize(keeper(field, old))) == {"put_back"}
+    assert "to be read again: 4" in synchronize(keeper(field, old)).put_back
     for entry in old.entries("w"):
         old.record_scrub(entry.path, entry.generation)
-    assert doubts(look(keeper(field, old))) == set()
+    assert doubts(synchronize(keeper(field, old))) == set()
     old.close()
-    assert doubts(look(keeper(field, Ledger.open(backup)))) == set()
+    assert doubts(synchronize(keeper(field, Ledger.open(backup)))) == set()
 
 
 def test_a_copy_of_the_ledger_in_another_process_is_noticed(field: Field) -> None:
@@ -56,10 +56,10 @@ def test_a_copy_of_the_ledger_in_another_process_is_noticed(field: Field) -> Non
     first = Ledger.open(state)
     second = Ledger.open(field.root.parent / "copy")
     mine, other = keeper(field, first), keeper(field, second)
-    assert doubts(look(mine)) == set()
+    assert doubts(synchronize(mine)) == set()
     record_verdict(second, write_file(field.root / "ckpt-9", 2000.0))
-    assert doubts(look(other)) == set()
-    found = look(mine)
+    assert doubts(synchronize(other)) == set()
+    found = synchronize(mine)
     assert doubts(found) == {"locked"}
     assert "copy of this ledger" in found.locked
 
@@ -101,27 +101,28 @@ def test_one_process_at_a_time_removes_below_a_root(
     field: Field, other_process: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     """The other is named; a link to the root and a root around it are no way past the lock."""
-    found = look(keeper(field))
+    found = synchronize(keeper(field))
     assert doubts(found) == {"locked"}
     assert f"process {other_process.pid}" in found.locked
     link = tmp_path / "link"
     link.symlink_to(field.root)
-    assert doubts(look(RootKeeper("w", trash_place(str(link)), field.ledger))) == {"locked"}
+    assert doubts(synchronize(RootKeeper("w", trash_place(str(link)), field.ledger))) == {"locked"}
     inner = field.root / "inner"
     inner.mkdir()
     (inner / "m.h5").write_bytes(b"x")
     assert (
-        "contains this root" in look(RootKeeper("v", trash_place(str(inner)), field.ledger)).locked
+        "contains this root"
+        in synchronize(RootKeeper("v", trash_place(str(inner)), field.ledger)).locked
     )
     outer = RootKeeper("u", trash_place(str(field.root.parent)), field.ledger)
     with outer.locked(enforce=True) as holder:
-        assert doubts(outer.look(holder, enforce=True)) == set()
-        below = outer.look_below([e.path for e in field.ledger.entries("w")])
+        assert doubts(outer.synchronize(holder, enforce=True)) == set()
+        below = outer.doubts_below([e.path for e in field.ledger.entries("w")])
         assert below is not None
         assert "inside this root" in below.locked
     other_process.kill()
     other_process.wait()
-    assert doubts(look(keeper(field))) == set()
+    assert doubts(synchronize(keeper(field))) == set()
 
 
 def test_a_root_around_or_inside_another_ledgers_root_is_not_pruned(field: Field) -> None:
@@ -129,21 +130,23 @@ def test_a_root_around_or_inside_another_ledgers_root_is_not_pruned(field: Field
     inner = field.root / "inner"
     inner.mkdir()
     (inner / "m.h5").write_bytes(b"x")
-    look(RootKeeper("v", trash_place(str(inner)), field.ledger))
+    synchronize(RootKeeper("v", trash_place(str(inner)), field.ledger))
     new = another_ledger(field)
     with keeper(field, new).locked(enforce=True) as holder:
         assert holder == ""
-        below = keeper(field, new).look_below([f"{inner}/m.h5"])
+        below = keeper(field, new).doubts_below([f"{inner}/m.h5"])
         assert below is not None
         assert f"remove {inner}/.checkpointd" in below.locked
-        assert keeper(field).look_below([f"{inner}/m.h5"]) is None
+        assert keeper(field).doubts_below([f"{inner}/m.h5"]) is None
     deeper = inner / "deeper"
     deeper.mkdir()
     (deeper / "m.h5").write_bytes(b"x")
-    assert "contains this root" in look(RootKeeper("x", trash_place(str(deeper)), new)).locked
-    assert look(RootKeeper("x", trash_place(str(deeper)), field.ledger)).locked == ""
+    assert (
+        "contains this root" in synchronize(RootKeeper("x", trash_place(str(deeper)), new)).locked
+    )
+    assert synchronize(RootKeeper("x", trash_place(str(deeper)), field.ledger)).locked == ""
     shutil.rmtree(inner / ".checkpointd")
-    assert keeper(field, new).look_below([f"{inner}/m.h5"]) is None
+    assert keeper(field, new).doubts_below([f"{inner}/m.h5"]) is None
 
 
 def test_recovery_does_not_take_another_ledgers_trash_for_its_own(field: Field) -> None:
@@ -154,14 +157,14 @@ def test_recovery_does_not_take_another_ledgers_trash_for_its_own(field: Field) 
     assert all(removal.done for removal in field.prune())
     pruner = Pruner(str(field.root), new)
     pruner.recover()
-    assert doubts(look(keeper(field, new))) >= {"trash"}
+    assert doubts(synchronize(keeper(field, new))) >= {"trash"}
     assert pruner.expire(limits(time.time() + 10 * 86400, 3600)).deleted == ()
 
 
 def test_a_plan_under_a_doubt_removes_nothing(field: Field) -> None:
     """Also in a preview, which only looks."""
     field.write("file", 4)
-    look(keeper(field))
+    synchronize(keeper(field))
     new = another_ledger(field)
     known_again(field, new)
     watch = WatchSettings(name="w", path=field.root, retention=POLICY)
@@ -175,7 +178,7 @@ def test_a_preview_knows_the_pins_of_the_copy(field: Field) -> None:
     """They are not in the ledger yet."""
     field.write("file", 4)
     field.ledger.pin(str(field.root / "ckpt-0"))
-    look(keeper(field))
+    synchronize(keeper(field))
     new = another_ledger(field)
     known_again(field, new)
     keeper(field, new).accept()
@@ -192,7 +195,7 @@ def test_a_trash_without_its_ledger_holds_and_does_not_expire(field: Field) -> N
     field.write("file", 5)
     assert all(removal.done for removal in field.prune())
     new = another_ledger(field)
-    found = look(keeper(field, new))
+    found = synchronize(keeper(field, new))
     assert doubts(found) == {"trash"}
     assert found.trash.endswith("put there: 3.")
     pruner = Pruner(str(field.root), new)
@@ -200,7 +203,7 @@ def test_a_trash_without_its_ledger_holds_and_does_not_expire(field: Field) -> N
     assert pruner.expire(limits(later, 3600)).deleted == ()
     pruner.restore(str(field.root / "ckpt-0"))
     assert len(keeper(field, new).accept()) == 2
-    assert doubts(look(keeper(field, new))) == set()
+    assert doubts(synchronize(keeper(field, new))) == set()
     assert {p.item for p in new.prunes()} == {i.id for i in pruner.trash.items()}
     assert len(pruner.expire(limits(later, 3600)).deleted) == 2
 
@@ -210,7 +213,7 @@ def test_own_items_are_known_though_the_ledger_did_not_note_them(field: Field) -
     field.write("file", 4)
     field.prune()
     field.ledger._connection.execute("DELETE FROM prunes")
-    assert doubts(look(keeper(field))) == set()
+    assert doubts(synchronize(keeper(field))) == set()
 
 
 def test_a_bind_mount_is_the_same_root(field: Field, tmp_path: Path) -> None:
@@ -219,7 +222,7 @@ def test_a_bind_mount_is_the_same_root(field: Field, tmp_path: Path) -> None:
         pytest.skip("only root can mount")
     field.write("file", 2)
     field.ledger.pin(str(field.root / "ckpt-0"))
-    look(keeper(field), enforce=False)
+    synchronize(keeper(field), enforce=False)
     other = tmp_path / "bound"
     other.mkdir()
     mounted = subprocess.run(
@@ -228,7 +231,9 @@ def test_a_bind_mount_is_the_same_root(field: Field, tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip("mounting is not permitted here")
     try:
-        look(RootKeeper("another name", trash_place(str(other)), field.ledger), enforce=False)
+        synchronize(
+            RootKeeper("another name", trash_place(str(other)), field.ledger), enforce=False
+        )
         assert str(other / "ckpt-0") in {p.path for p in field.ledger.pins()}
     finally:
         subprocess.run(["umount", str(other)], check=True)

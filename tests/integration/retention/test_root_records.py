@@ -19,22 +19,22 @@ from checkpointd.ledger import Ledger
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.ledger import generation_on_disk
 from tests.helpers.retention import POLICY, Field
-from tests.helpers.roots import RECORDS, another_ledger, doubts, keeper, look
+from tests.helpers.roots import RECORDS, another_ledger, doubts, keeper, synchronize
 
 
 def test_nothing_is_written_without_enforce(field: Field) -> None:
     """The one thing that may be written into a root is written by who removes there."""
     field.write("file", 2)
     field.ledger.pin(str(field.root / "ckpt-0"))
-    assert doubts(look(keeper(field), enforce=False)) == set()
+    assert doubts(synchronize(keeper(field), enforce=False)) == set()
     assert not (field.root / RECORDS).exists()
-    look(keeper(field))
+    synchronize(keeper(field))
     assert sorted(os.listdir(field.root / RECORDS)) == ["ledger.json", "lock", "pins.json"]
 
 
 def test_an_empty_root_is_left_alone(field: Field) -> None:
     """It may be a mount point whose disk is not mounted."""
-    assert doubts(look(keeper(field))) == set()
+    assert doubts(synchronize(keeper(field))) == set()
     assert os.listdir(field.root) == []
 
 
@@ -42,18 +42,18 @@ def test_pins_are_found_again_with_a_new_state_directory(field: Field) -> None:
     """Also after the root was renamed; and pruning waits for a person."""
     field.write("file", 4)
     field.ledger.pin(str(field.root / "ckpt-0"), "prod")
-    look(keeper(field))
+    synchronize(keeper(field))
     moved = field.root.with_name("moved")
     field.root.rename(moved)
     field.root = moved
     new = another_ledger(field)
-    found = look(keeper(field, new), enforce=False)
+    found = synchronize(keeper(field, new), enforce=False)
     assert [(p.path, p.note) for p in new.pins()] == [(str(moved / "ckpt-0"), "prod")]
     assert doubts(found) == {"rebuilt"}
     assert "another ledger" in found.rebuilt
     keeper(field, new).accept()
-    assert doubts(look(keeper(field, new))) == set()
-    assert doubts(look(keeper(field))) == {"rebuilt"}
+    assert doubts(synchronize(keeper(field, new))) == set()
+    assert doubts(synchronize(keeper(field))) == {"rebuilt"}
 
 
 def test_a_pin_is_removed_in_both_places(field: Field) -> None:
@@ -61,9 +61,9 @@ def test_a_pin_is_removed_in_both_places(field: Field) -> None:
     field.write("file", 3)
     path = str(field.root / "ckpt-0")
     field.ledger.pin(path)
-    look(keeper(field))
+    synchronize(keeper(field))
     field.ledger.unpin(path)
-    assert doubts(look(keeper(field))) == set()
+    assert doubts(synchronize(keeper(field))) == set()
     assert field.ledger.pins() == []
     assert json.loads((field.root / RECORDS / "pins.json").read_bytes())["pins"] == []
 
@@ -73,10 +73,10 @@ def test_a_copy_that_has_more_adds_to_the_pins(field: Field) -> None:
     field.write("file", 3)
     for name in ("ckpt-0", "gone"):
         field.ledger.pin(str(field.root / name))
-    look(keeper(field))
+    synchronize(keeper(field))
     new = another_ledger(field)
     new.pin(str(field.root / "ckpt-1"))
-    look(keeper(field, new))
+    synchronize(keeper(field, new))
     assert {Path(p.path).name for p in new.pins()} == {"ckpt-0", "ckpt-1", "gone"}
 
 
@@ -85,13 +85,13 @@ def test_a_copy_that_has_more_adds_to_the_pins(field: Field) -> None:
 def test_a_damaged_file_holds_until_it_is_accepted(field: Field, name: str, damage: bytes) -> None:
     """Nobody knows what it said."""
     field.write("file", 3)
-    look(keeper(field))
+    synchronize(keeper(field))
     (field.root / RECORDS / name).write_bytes(damage)
-    found = look(keeper(field))
+    found = synchronize(keeper(field))
     assert doubts(found) == {"pins" if name == "pins.json" else "rebuilt"}
     assert (field.root / RECORDS / name).read_bytes() == damage
     keeper(field).accept()
-    assert doubts(look(keeper(field))) == set()
+    assert doubts(synchronize(keeper(field))) == set()
     assert (field.root / RECORDS / name).read_bytes() != damage
 
 
@@ -99,25 +99,25 @@ def test_a_flipped_bit_in_the_pins_is_noticed(field: Field) -> None:
     """A path with another letter protects another file."""
     field.write("file", 3)
     field.ledger.pin(str(field.root / "ckpt-0"))
-    look(keeper(field))
+    synchronize(keeper(field))
     file = field.root / RECORDS / "pins.json"
     file.write_bytes(file.read_bytes().replace(b"ckpt-0", b"ckpt-1"))
-    assert doubts(look(keeper(field))) == {"pins"}
+    assert doubts(synchronize(keeper(field))) == {"pins"}
     assert [Path(p.path).name for p in field.ledger.pins()] == ["ckpt-0"]
 
 
 def test_a_path_out_of_the_root_is_no_pin(field: Field) -> None:
-    """Whoever may write into the root pins nothing elsewhere."""
+    """A user who may write into the root cannot pin anything elsewhere."""
     field.write("file", 3)
     field.ledger.pin(str(field.root / "ckpt-0"))
     kept = keeper(field)
-    look(kept)
+    synchronize(kept)
     from checkpointd.retention.root import record_file
 
     with record_file.opened_records(os.open(field.root, os.O_RDONLY)) as records_fd:
         bad = {"pins": [{"id": "x", "path": "../outside", "note": "", "at": 1.0}]}
         record_file.write(records_fd, "pins.json", bad, lambda _: None)
-    assert doubts(look(keeper(field))) == {"pins"}
+    assert doubts(synchronize(keeper(field))) == {"pins"}
 
 
 def test_who_may_remove_the_root_may_remove_its_records(field: Field) -> None:
@@ -126,7 +126,7 @@ def test_who_may_remove_the_root_may_remove_its_records(field: Field) -> None:
     field.root.chmod(0o2775)
     if os.geteuid() == 0:
         os.chown(field.root, 12345, 12345)
-    look(keeper(field))
+    synchronize(keeper(field))
     root, made = field.root.stat(), (field.root / RECORDS).stat()
     assert (made.st_uid, made.st_gid) == (root.st_uid, root.st_gid)
     assert stat.S_IMODE(made.st_mode) == 0o2775
@@ -140,7 +140,7 @@ def test_a_link_in_the_place_of_the_records_is_not_followed(field: Field, tmp_pa
     field.write("file", 2)
     (tmp_path / "outside").mkdir()
     (field.root / RECORDS).symlink_to(tmp_path / "outside")
-    assert doubts(look(keeper(field))) == {"pins"}
+    assert doubts(synchronize(keeper(field))) == {"pins"}
     assert os.listdir(tmp_path / "outside") == []
 
 
@@ -149,9 +149,9 @@ def test_the_records_may_be_removed_at_any_time(field: Field) -> None:
     field.write("file", 2)
     field.ledger.pin(str(field.root / "ckpt-0"))
     kept = keeper(field)
-    look(kept)
+    synchronize(kept)
     shutil.rmtree(field.root / RECORDS)
-    assert doubts(look(kept)) == set()
+    assert doubts(synchronize(kept)) == set()
     assert sorted(os.listdir(field.root / RECORDS)) == ["ledger.json", "lock", "pins.json"]
 
 
@@ -163,7 +163,7 @@ def test_copies_are_complete_after_a_kill_at_any_step(tmp_path: Path) -> None:
         field = Field(top)
         field.write("file", 3)
         field.ledger.pin(str(field.root / "ckpt-0"))
-        look(keeper(field))
+        synchronize(keeper(field))
         field.ledger.pin(str(field.root / "ckpt-1"))
         field.ledger.close()
         child = os.fork()
@@ -172,17 +172,17 @@ def test_copies_are_complete_after_a_kill_at_any_step(tmp_path: Path) -> None:
             try:
                 kept = keeper(field, Ledger.open(top / "state"))
                 _die_at(number)
-                look(kept)
+                synchronize(kept)
                 code = 0
             finally:
                 os._exit(code)
         _, status = os.waitpid(child, 0)
         new = another_ledger(field)
-        found = look(keeper(field, new), enforce=False)
+        found = synchronize(keeper(field, new), enforce=False)
         assert doubts(found) == {"rebuilt"}, number
         assert {Path(p.path).name for p in new.pins()} >= {"ckpt-0"}
         field.ledger = Ledger.open(top / "state")
-        assert doubts(look(keeper(field))) == set(), number
+        assert doubts(synchronize(keeper(field))) == set(), number
         assert len(json.loads((field.root / RECORDS / "pins.json").read_bytes())["pins"]) == 2
         if os.WIFEXITED(status):
             assert os.WEXITSTATUS(status) == 0
@@ -219,7 +219,7 @@ def test_a_read_only_root_is_a_sentence_and_no_failure(field: Field) -> None:
         options = ["mount", "-o", "remount,ro,bind", str(field.root)]
         subprocess.run(options, check=True, capture_output=True)
         kept = keeper(field)
-        assert doubts(look(kept)) == set()
+        assert doubts(synchronize(kept)) == set()
         assert "Read-only file system" in kept.problem
     finally:
         subprocess.run(["umount", str(field.root)], check=True)

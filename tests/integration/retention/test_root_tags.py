@@ -17,7 +17,7 @@ from checkpointd.retention.root import record_file
 from checkpointd.retention.root.record_file import opened_records
 from checkpointd.retention.watch_plan import plan_watch
 from tests.helpers.retention import POLICY
-from tests.helpers.roots import RECORDS, another_ledger, doubts, keeper, known_again, look
+from tests.helpers.roots import RECORDS, another_ledger, doubts, keeper, known_again, synchronize
 
 if TYPE_CHECKING:
     from tests.helpers.retention import Field
@@ -30,7 +30,7 @@ def test_tags_are_found_again_as_pins_are(field: Field) -> None:
         field.ledger.tag(str(field.root / name), tag)
     field.ledger.untag(str(field.root / "ckpt-1"), "prod")
     field.ledger.pin(str(field.root / "ckpt-1"))
-    look(keeper(field))
+    synchronize(keeper(field))
     new = another_ledger(field)
     known_again(field, new)
     policy = POLICY.model_copy(update={"keep_tags": ("prod,eval",)})
@@ -43,7 +43,7 @@ def test_tags_are_found_again_as_pins_are(field: Field) -> None:
     moved = field.root.with_name("moved")
     field.root.rename(moved)
     field.root = moved
-    look(keeper(field, new), enforce=False)
+    synchronize(keeper(field, new), enforce=False)
     assert {one.key for one in new.tags()} == {(str(moved / "ckpt-0"), t) for t in ("prod", "eval")}
 
 
@@ -54,11 +54,11 @@ def test_a_copy_without_tags_is_one_of_an_earlier_version(
     """Its pins count, and it is written again; one with what is no tag is damaged."""
     field.write("file", 3)
     pin = {"id": "one", "path": "ckpt-0", "note": "prod", "at": 1.0}
-    look(keeper(field))
+    synchronize(keeper(field))
     body = {"pins": [pin], **({} if tags is None else {"tags": tags})}
     with opened_root(str(field.root)) as root_fd, opened_records(root_fd) as records_fd:
         record_file.write(records_fd, "pins.json", body, lambda _: None)
-    assert doubts(look(keeper(field))) == ({"pins"} if tags else set())
+    assert doubts(synchronize(keeper(field))) == ({"pins"} if tags else set())
     assert [p.note for p in field.ledger.pins()] == ([] if tags else ["prod"])
     written = json.loads((field.root / RECORDS / "pins.json").read_bytes())
     assert written.get("tags") == (tags or [])

@@ -67,7 +67,7 @@ def _fail() -> None:
 
 
 def test_calls_are_made_one_after_the_other_and_give_what_they_give() -> None:
-    """Results and exceptions reach whoever asked; an exception ends nothing."""
+    """Results and exceptions reach the caller; an exception does not end the thread."""
 
     async def main() -> None:
         disk = DiskThread("w")
@@ -86,7 +86,7 @@ def test_calls_are_made_one_after_the_other_and_give_what_they_give() -> None:
     asyncio.run(main())
 
 
-def test_whoever_is_cancelled_leaves_the_others_their_turn() -> None:
+def test_a_cancelled_caller_does_not_hold_up_the_others() -> None:
     """A call that has not begun is taken back, one that has begun goes on to its end."""
 
     async def main() -> None:

@@ -14,7 +14,7 @@ from checkpointd.ledger import KnownTrash
 from checkpointd.retention import Pruner
 from checkpointd.retention.root import RootKeeper
 from checkpointd.retention.trash import TrashPlace, trash_place, why_unusable
-from tests.helpers.roots import another_ledger, look
+from tests.helpers.roots import another_ledger, synchronize
 
 if TYPE_CHECKING:
     from tests.helpers.retention import Field
@@ -67,7 +67,7 @@ def _pruned(field: Field, elsewhere: Path) -> TrashPlace:
     """A root whose trash is elsewhere and has one of three."""
     field.write("file", 3)
     place = trash_place(str(field.root), str(elsewhere))
-    look(_keeper(field, place))
+    synchronize(_keeper(field, place))
     field.pruner = Pruner(str(field.root), field.ledger, place)
     assert all(removal.done for removal in field.prune())
     field.ledger.record_trash(KnownTrash(place.directory, place.root, "w", 3600.0, "enforce"))
@@ -86,7 +86,7 @@ def test_a_root_that_was_renamed_finds_its_trash_again(field: Field, is_ledger_l
     if is_ledger_lost:
         field.ledger = another_ledger(field)
     place = trash_place(str(field.root), str(elsewhere))
-    look(_keeper(field, place), enforce=False)
+    synchronize(_keeper(field, place), enforce=False)
     pruner = Pruner(str(field.root), field.ledger, place)
     assert {item.path for item in pruner.trash.items()} == {
         f"{field.root}/{name}" for name in names
@@ -104,5 +104,5 @@ def test_a_copy_of_a_root_does_not_take_the_trash_of_the_first(field: Field) -> 
     before = _pruned(field, elsewhere)
     copied = field.root.with_name("copied")
     subprocess.run(["cp", "-a", field.root, copied], check=True)
-    look(_keeper(field, trash_place(str(copied), str(elsewhere))), enforce=False)
+    synchronize(_keeper(field, trash_place(str(copied), str(elsewhere))), enforce=False)
     assert os.listdir(elsewhere) == [os.path.basename(before.directory)]

@@ -201,7 +201,7 @@ def test_copies_of_older_versions_are_listed_and_taken_over(ledger: Ledger, root
     assert (root / "best").read_bytes()
 
 
-def test_whoever_owns_the_run_can_remove_its_copies(ledger: Ledger, root: Path) -> None:
+def test_the_owner_of_a_run_can_remove_its_copies(ledger: Ledger, root: Path) -> None:
     """A copy has the owner and the mode of the directory that its checkpoint was in."""
     if os.geteuid() != 0:
         pytest.skip("only root gives files to others")

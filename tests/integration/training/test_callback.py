@@ -51,7 +51,7 @@ def names(directory: Path) -> list[str]:
 
 
 def test_it_is_a_model_checkpoint() -> None:
-    """Whoever looks for Keras's own callback finds it."""
+    """Code that looks for Keras's own callback finds it."""
     import keras
 
     assert issubclass(GoldenCheckpoint, keras.callbacks.ModelCheckpoint)

@@ -170,7 +170,7 @@ def test_user_code_can_do_nothing_but_compute(saved: Path, code: Path, tmp_path:
 def test_a_user_check_that_is_refused_a_file_gets_a_message_about_read_paths(
     saved: Path, code: Path, tmp_path: Path
 ) -> None:
-    """Whoever wrote the check learns which key helps; with it, the check passes."""
+    """The message names the key that helps; with it, the check passes."""
     settings = VerifySettings(
         python_path=(str(code),),
         checks=(UserCheck("reads", "hostile_code:read_foreign", "scan"),),

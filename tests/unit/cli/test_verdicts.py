@@ -188,7 +188,7 @@ def test_what_is_no_checkpoint_has_no_verdict() -> None:
 def test_what_is_no_checkpoint_is_called_what_it_is(
     name: str, begins: bytes, message: str, tmp_path: Path
 ) -> None:
-    """Whoever names a file wants to know why it has no verdict."""
+    """A user who names a file wants to know why it has no verdict."""
     path = tmp_path / name
     path.write_bytes(begins)
     assert message in no_checkpoint(str(path))["message"]

@@ -76,7 +76,7 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
 def test_enforcing_needs_what_deletes_by_identity(
     monkeypatch: pytest.MonkeyPatch, url: str, package: str
 ) -> None:
-    """Whoever only watches a bucket does not need it."""
+    """A watch that only reads a bucket does not need it."""
     monkeypatch.setattr(module, "missing_extra", lambda *modules: ", ".join(modules))
     retention = {"mode": "enforce", "keep_last": 3}
     assert package in _message({"path": url, "retention": retention})

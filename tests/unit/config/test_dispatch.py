@@ -43,7 +43,7 @@ def test_plain_tcp_is_accepted_on_loopback(host: str, tmp_path: Path) -> None:
 
 
 def test_plain_tcp_to_another_host_needs_a_word(tmp_path: Path) -> None:
-    """Whoever is in between could run code."""
+    """A man in the middle could run code."""
     text = 'engine = "dask"\nscheduler = "tcp://10.0.0.1:8786"\n'
     assert dispatch(f"{text}allow_plaintext = true", tmp_path).allow_plaintext
     with pytest.raises(ConfigError, match="neither encrypted nor authenticated"):

@@ -1,4 +1,4 @@
-"""The change feed: whoever follows the ledger hears of every write, and before its writer."""
+"""The change feed: a follower of the ledger hears of every write, and before its writer does."""
 
 from __future__ import annotations
 

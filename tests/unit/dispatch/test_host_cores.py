@@ -1,4 +1,4 @@
-"""How many threads a library may use, with quotas of control groups; how long cores were idle."""
+"""How many threads a library may use, with quotas of control groups; how long cores were busy."""
 
 from __future__ import annotations
 
@@ -77,22 +77,23 @@ def test_threads_are_one_for_each_core_unless_cpu_time_is_rationed(
     assert host_cores.usable_threads(3, root) == 3
 
 
-def test_idle_time_is_that_of_the_cores_that_the_process_may_use(
+def test_busy_time_is_that_of_the_cores_that_the_process_may_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In ticks of the kernel's clock; waiting for a disk is idle, time of others' nice is not."""
+    """In ticks of the kernel's clock: user, nice, system, interrupts, and what a host took."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {1, 10})
     monkeypatch.setattr(os, "sysconf", lambda _name: 100)
     rows = (
+        "cpu  0 0 0 0 0 0 0 0 0 0",  # lxcfs 4.0.3 begins with such a line
         "cpu  9 9 9 9999 9 0 0 0 0 0",
         "cpu0 5 5 5 700 70 0 0 0 0 0",
-        "cpu1 5 800 5 200 50 0 0 0 0 0",
-        "cpu10 5 5 5 300 0 0 0 4000 0 0",
+        "cpu1 100 20 3 8317131874320235395 50 4 5 0 90 10",
+        "cpu10 200 0 0 300 0 0 0 68 0 0",
         "intr 1 2 3",
     )
     root = machine(tmp_path, {"proc/stat": "\n".join(rows)})
-    assert host_cores.idle_seconds(root) == 5.5
-    assert host_cores.idle_seconds(tmp_path / "elsewhere") is None
+    assert host_cores.busy_seconds(root) == (2, 4.0)
+    assert host_cores.busy_seconds(tmp_path / "elsewhere") == (0, 0.0)
 
 
 def test_tensorflow_uses_as_many_threads_as_it_is_given(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_an_archive_behind_other_bytes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_comment_beyond_a_probe_is_left_to_a_child(tmp_path: Path) -> None:
-    """The daemon waits, as its end may not be written yet; whoever reads it whole finds the end."""
+    """The daemon waits, as its end may not be written yet; a full read finds the end."""
     path = archive(tmp_path / "m.keras", comment=b"c" * 60_000)
     assert (probed(path).state, probed(path).surplus) == (ProbeState.INCOMPLETE, True)
     assert len(read_archive(str(path)).members) == 3

@@ -42,7 +42,7 @@ def events(ledger: Ledger) -> list[tuple[str, str]]:
 
 
 def test_what_happened_and_its_event_are_one_transaction(ledger: Ledger, tmp_path: Path) -> None:
-    """Whoever opens the ledger after a crash finds both, or neither."""
+    """A process that opens the ledger after a crash finds both, or neither."""
     ledger.record_report(report(checkpoint("/w/ckpt-1"), generation()))
     ledger.record_report(report(checkpoint("/w/ckpt-2"), generation(), Verdict.INVALID))
     ledger.record_trashed("/w/ckpt-1", rule="keep_last", reason="Old.", item="a")

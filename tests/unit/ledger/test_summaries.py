@@ -1,4 +1,4 @@
-"""Summaries of reports: the same facts as in the reports, whoever wrote the ledger."""
+"""Summaries of reports: the same facts as in the reports, whichever version wrote the ledger."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_list_says_what_the_reports_say(ledger: Ledger) -> None:
 def test_a_ledger_of_an_older_version_says_the_same_before_and_after_its_upgrade(
     tmp_path: Path,
 ) -> None:
-    """Summaries are added a few at a time; whoever reads meanwhile gets the reports' own."""
+    """Summaries are added a few at a time; readers meanwhile get the reports' own."""
     connection, _ = opening.open_writable(tmp_path, version=_BEFORE)
     connection.close()
     with pytest.MonkeyPatch.context() as patch:

@@ -101,7 +101,7 @@ def test_without_a_manager_nothing_happens(name: str) -> None:
 
 
 def test_a_manager_that_goes_away_does_no_harm(tmp_path: Path) -> None:
-    """The daemon outlives whoever listened."""
+    """The daemon outlives the process that listened."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
         notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})

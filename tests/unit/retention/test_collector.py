@@ -29,7 +29,7 @@ def test_it_runs_again_once_the_last_is_done() -> None:
 
 
 def test_what_was_stopped_before_stays_stopped() -> None:
-    """Whoever has stopped it decides when it runs again."""
+    """The caller that stopped it decides when it runs again."""
     gc.disable()
     try:
         with paused_collector():

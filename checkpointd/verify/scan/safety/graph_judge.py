@@ -47,7 +47,7 @@ _PYTHON = (
 )
 _EXPORT = "Export the model without it; do not load it if you did not write it."
 _DO_NOT_LOAD = "Do not load it, and ask where it came from."
-_CALLERS_CHOOSE = "Whoever calls it says which file that is: let only those do so whom you trust."
+_CALLERS_CHOOSE = "Its caller chooses that file: let only callers that you trust do so."
 
 
 class Judge:

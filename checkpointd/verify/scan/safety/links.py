@@ -35,7 +35,7 @@ def findings(context: ScanContext) -> Iterator[Finding]:
         yield Finding(
             FOREIGN_REFERENCE,
             f"{name or os.path.basename(path)} is a link to {target}, which is no part of a model: "
-            "whoever serves it would give that file away. Do not load it.",
+            "a server that publishes it would give that file away. Do not load it.",
             where=name,
             what=target,
             in_weights=True,

@@ -44,7 +44,7 @@ def test_a_peer_drops_its_own_oldest_silence_first() -> None:
 
 
 def test_when_all_are_taken_the_most_crowded_peer_gives_way() -> None:
-    """A newcomer gets in, whoever holds the rest."""
+    """A new peer gets in, no matter who holds the other connections."""
     crowd = [connection("a", n) for n in (2, 1, 3)]
     assert admission([*crowd, connection("b", 0)], "c", NOW, Limits(4, 4)) == (True, crowd[1])
 

@@ -46,7 +46,7 @@ def client(bound: socket.socket) -> socket.socket:
 
 
 def test_a_connection_counts_until_its_socket_is_closed(bound: socket.socket) -> None:
-    """Whoever closes it, and however far it has come."""
+    """Whichever side closes it, and however far it has come."""
 
     def use(listener: Listener, connections: Connections) -> None:
         with client(bound):

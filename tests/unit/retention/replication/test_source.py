@@ -85,7 +85,7 @@ def test_what_is_not_as_it_was_verified_is_not_read(tmp_path: Path, change: str)
 
 
 def test_what_cannot_be_copied_says_why(tmp_path: Path) -> None:
-    """A name that is no key, a directory that may not be read; and whoever stops is obeyed."""
+    """A name that is no key, a directory that may not be read; and a request to stop is obeyed."""
     odd = os.fsdecode(b"m-\xff.h5")
     write_file(tmp_path / odd, 1000.0)
     with pytest.raises(NotCopiableError, match="is not UTF-8"):

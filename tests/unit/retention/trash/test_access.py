@@ -1,4 +1,4 @@
-"""Who may do what in an item of the trash: whoever could before, and nobody else."""
+"""Who may do what in an item of the trash: the users who could before, and nobody else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_an_item_is_as_open_as_its_directory_was(
     assert through(directory, above) == expected
 
 
-def test_whoever_may_list_may_read_the_manifest() -> None:
+def test_users_who_may_list_the_item_may_read_its_manifest() -> None:
     """And nobody may write it."""
     assert Access(0o2775).of_files == 0o644
     assert Access(0o700).of_files == 0o600

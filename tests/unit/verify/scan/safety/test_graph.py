@@ -96,7 +96,7 @@ def test_a_function_that_saves_and_has_a_name_can_be_called() -> None:
 
 
 def test_what_the_call_of_a_function_fills_in_is_not_empty() -> None:
-    """An attribute, or a constant, may be left to whoever calls the function."""
+    """An attribute, or a constant, may be left to the caller of the function."""
     left = attribute("output_stream", field(9, "where"))
     printing = function("f", node("p", "PrintV2", "x") + left, arguments=["x"])
     assert words(meta_graph(X, CALL, functions=[printing], signatures=[SERVE])) == ["unsafe_op"]

@@ -302,7 +302,7 @@ def test_signatures_that_save_and_restore_are_allowed_by_name() -> None:
 
 
 def test_what_a_signature_is_allowed_is_the_path_that_it_is_given_alone() -> None:
-    """A path of its own is no path of whoever calls it, whatever the signature is called."""
+    """A path of its own is not its caller's path, whatever the signature is called."""
     own = meta_graph(
         FOREIGN,
         node("y", "StatefulPartitionedCall", "foreign", calls=["s"]),
