@@ -48,11 +48,13 @@ _FINAL = frozenset({"load.out_of_memory", "load.unreadable"})
 """Reasons that neither another library nor leaving out the compile configuration changes."""
 
 _MAX_NOTE = 400
-_NOT_SAVEABLE = "not a KerasSaveable subclass"
-_NAMED_IN_H5 = (
-    " Keras 3 does not read a loss or metric that was given by its name back from an .h5 file: "
-    "save the model as .keras."
-)
+_CURES_OF_H5 = {
+    "not a KerasSaveable subclass": " Keras 3 does not read a loss or metric that was given by its "
+    "name back from an .h5 file: save the model as .keras.",
+    "KeyError: ": " The save may have been stopped by an error before all of the optimizer was "
+    "written: save the model as .keras.",
+}
+"""What else to say of a compile configuration in HDF5, by what Keras raises."""
 
 
 @dataclass(frozen=True)
@@ -268,8 +270,8 @@ def _result(
         details.update(object=outcome.unknown[0], objects=list(outcome.unknown), config=line)
         return _compile_failed(why + instead, details)
     if outcome.note:
-        in_h5 = source.format is Format.HDF5 and _NOT_SAVEABLE in outcome.note
-        cure = _NAMED_IN_H5 if in_h5 else ""
+        cures = _CURES_OF_H5 if source.format is Format.HDF5 else {}
+        cure = next((text for mark, text in cures.items() if mark in outcome.note), "")
         return _compile_failed(outcome.note + cure + instead, details)
     extension = _required_extension(
         source.context.request.checkpoint.path, source.context.facts.format, library

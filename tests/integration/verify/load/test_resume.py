@@ -167,6 +167,19 @@ def test_an_h5_with_a_string_loss_comes_back_without_its_optimizer(tmp_path: Pat
     assert "saved with Adam (14 variables)" in results["resume"].message
 
 
+def test_an_optimizer_that_was_half_written_costs_the_model_nothing(tmp_path: Path) -> None:
+    """Keras 3 up to 3.11 gives two variables of Ftrl one name in HDF5, and raises half way."""
+    keras = models.library("keras")
+    trained(keras, keras.optimizers.Adam(0.01)).save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        names = file["optimizer_weights"].attrs["weight_names"]
+        del file["optimizer_weights"][names[-1]]
+    results, _ = verify(str(tmp_path / "m.h5"))
+    assert results["load"].reason == "load.compile_failed", results["load"].message
+    assert "stopped by an error before all of the optimizer was written" in results["load"].message
+    assert results["inference"].outcome is Outcome.PASS
+
+
 def test_the_optimizer_of_an_h5_refuses_its_first_step(tmp_path: Path) -> None:
     """Keras 3.15.1: it loads, it predicts, and Adam does not know the weights."""
     keras = models.library("keras")
