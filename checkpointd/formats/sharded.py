@@ -97,11 +97,15 @@ def probe(candidate: Candidate, storage: Storage = LOCAL) -> Probe:
 def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
     """Read which files the map names: none if it is too large, None if it is no such map."""
     if size <= _MOST_BYTES:
+        data = storage.pread(path, 0, size)
         try:
-            return _parse(storage.pread(path, 0, size))
+            return _parse(data)
         except FormatError as error:
+            found = content.of(data[: content.HEAD_BYTES])
             if error.word == MALFORMED:
                 return None
+            if found.description and not data.lstrip().startswith(b"{"):
+                raise content.not_a_checkpoint("The map of the sharded weights", found) from None
             raise
     head = storage.pread(path, 0, _MOST_BYTES - _TAIL_BYTES)
     if b'"weight_map"' not in head and head.strip(b"\0"):

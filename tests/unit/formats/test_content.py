@@ -19,6 +19,27 @@ OTHER = "structure.not_a_checkpoint"
 NO_MODEL = b"#!/bin/sh\necho this is no checkpoint at all }\n" * 200
 
 
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"<!DOCTYPE html><html>Quota exceeded</html>", "not_a_checkpoint"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n",
+            "not_a_checkpoint",
+        ),
+        (b'{"metadata": {"total_size": 1.0}, "weight_map": {"/lay', "truncated"),
+        (b"", "truncated"),
+    ],
+)
+def test_other_content_in_place_of_a_map_of_shards_is_named(
+    content: bytes, word: str, tmp_path: Path
+) -> None:
+    """A page or a pointer was not cut short, and nobody is going to write on."""
+    path = tmp_path / "m.weights.json"
+    path.write_bytes(content)
+    assert probed(path).reason == f"structure.{word}"
+
+
 @pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.hdf5", "m.weights.h5", "M.KERAS"])
 @pytest.mark.parametrize(
     ("content", "said"),
