@@ -48,6 +48,12 @@ class StoredObject:
     mtime_ns: int
     tag: str
 
+    def is_same(self, other: StoredObject) -> bool:
+        """Whether another answer is about it: `Last-Modified` has whole seconds, a listing more."""
+        seconds = self.mtime_ns // 10**9, other.mtime_ns // 10**9
+        same_content = (self.key, self.size, self.tag) == (other.key, other.size, other.tag)
+        return same_content and seconds[0] == seconds[1]
+
 
 class BucketClient:
     """One bucket; safe to use from any thread.

@@ -95,7 +95,7 @@ class GcsDeletes:
     def condition_of(self, stored: StoredObject) -> str:
         """Its generation."""
         now = self._writer.find(stored.key)
-        if now is None or now.listed != stored:
+        if now is None or not now.is_same(stored):
             raise ObjectChangedError(errno.ENOENT, "It was written over", self._name(stored.key))
         if not now.version:
             raise OSError(errno.EINVAL, "The store gives it no generation", self._name(stored.key))

@@ -35,13 +35,13 @@ def flat(value: object) -> object:
     """Take `inputs = { image = "…" }`, which TOML also makes of `inputs.image`, by whole names."""
     if not isinstance(value, dict):
         return value
-    found: dict[Any, Any] = {}
+    features: dict[Any, Any] = {}
     for name, feature in value.items():
         if isinstance(feature, dict) and feature:
-            found.update({f"{name}.{inner}": text for inner, text in feature.items()})
+            features.update({f"{name}.{inner}": text for inner, text in feature.items()})
         else:
-            found[name] = feature
-    return found
+            features[name] = feature
+    return features
 
 
 _Text = Annotated[str, StringConstraints(strict=True, min_length=1)]

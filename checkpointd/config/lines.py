@@ -20,7 +20,7 @@ _VALUE = re.compile(
 
 def lines(text: str) -> dict[Path, int]:
     """Map each table and key, as a path such as `("watch", 0, "name")`, to its line from 1 on."""
-    found: dict[Path, int] = {}
+    line_of: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
     at = 0
@@ -35,14 +35,14 @@ def lines(text: str) -> dict[Path, int]:
             names, _ = _key(start.lstrip("["))
             array = start.startswith("[[")
             table = _resolve(names, counts, array=array)
-            found.setdefault(table, line)
+            line_of.setdefault(table, line)
             at = end + 1
             continue
         names, length = _key(text[at:end])
         for depth in range(1, len(names) + 1):
-            found.setdefault((*table, *names[:depth]), line)
+            line_of.setdefault((*table, *names[:depth]), line)
         at = _after_value(text, at + length)
-    return found
+    return line_of
 
 
 def line_of(path: Path, known: dict[Path, int]) -> int:
@@ -89,11 +89,11 @@ def _after_value(text: str, at: int) -> int:
     """Where the next statement begins: behind the newline at which no bracket is open."""
     depth = 0
     for match in _VALUE.finditer(text, at):
-        found = match[0]
-        if found in ("[", "{"):
+        symbol = match[0]
+        if symbol in ("[", "{"):
             depth += 1
-        elif found in ("]", "}"):
+        elif symbol in ("]", "}"):
             depth -= 1
-        elif found == "\n" and depth <= 0:
+        elif symbol == "\n" and depth <= 0:
             return match.end()
     return len(text)

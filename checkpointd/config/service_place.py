@@ -35,10 +35,10 @@ def publish_place(place: ServicePlace) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    if not given:
+    runtime_dir = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    if not runtime_dir:
         return
-    path = Path(given, _NAME)
+    path = Path(runtime_dir, _NAME)
     text = json.dumps({"config": str(place.config_path), "state_dir": str(place.state_dir)})
     new = path.with_name(f".{_NAME}.new")
     new.write_text(text + "\n", encoding="utf-8")

@@ -105,14 +105,14 @@ def _problem(error: Any, data: Any, known: dict[Loc, int]) -> Problem:
 
 def _as_in_file(loc: Loc, data: Any) -> Loc:
     """Leave out the parts that a short form does not have: one table for a list, a plain value."""
-    found: list[str | int] = []
+    written: list[str | int] = []
     for part in loc:
         if isinstance(data, list if isinstance(part, int) else dict):
-            found.append(part)
+            written.append(part)
             data = _item(data, part)
         elif data is None:
-            found.append(part)
-    return tuple(found)
+            written.append(part)
+    return tuple(written)
 
 
 def _item(data: Any, part: str | int) -> Any:

@@ -212,10 +212,10 @@ class VerifyConfig(Section):
         )
 
     def _evaluation(self) -> verify_settings.Evaluation:
-        given = self.evaluate
-        if given is None:
+        evaluate = self.evaluate
+        if evaluate is None:
             return verify_settings.Evaluation()
-        data = str(given.data) if given.data else ""
+        data = str(evaluate.data) if evaluate.data else ""
         return verify_settings.Evaluation(
-            given.function or "", data, given.metrics, dict(given.features)
+            evaluate.function or "", data, evaluate.metrics, dict(evaluate.features)
         )

@@ -197,7 +197,7 @@ class Controls:
         disk = DiskThread(f"asked-{entry.checkpoint.watch}")
         try:
             async with asyncio.timeout(_DISK_SECONDS):
-                found = await disk(lambda: find_checkpoints(path, storage_of(path)))
+                checkpoints = await disk(lambda: find_checkpoints(path, storage_of(path)))
         except TimeoutError:
             raise ControlError(
                 f"The disk has not answered about {path} for {_DISK_SECONDS:g} s: "
@@ -205,14 +205,14 @@ class Controls:
                 _UNAVAILABLE,
             ) from None
         except (FileNotFoundError, NotADirectoryError):
-            found = ()
+            checkpoints = ()
         except OSError as error:
             raise ControlError(f"{path} cannot be read: {error.strerror}.", _UNAVAILABLE) from None
         finally:
             disk.close()
-        if len(found) != 1:
+        if len(checkpoints) != 1:
             raise ControlError(f"{path} is no checkpoint any more.", _NOT_FOUND)
-        checkpoint, generation = found[0]
+        checkpoint, generation = checkpoints[0]
         return Item(replace(entry.checkpoint, format=checkpoint.format), generation, time.time())
 
     async def _require_known(self, path: str) -> Entry:

@@ -45,8 +45,8 @@ class Evaluators:
 
 
 def _evaluator(settings: VerifySettings) -> _Evaluator:
-    asked = settings.evaluate
-    return _Evaluator(asked.function, asked.data, tuple(settings.python_path))
+    evaluation = settings.evaluate
+    return _Evaluator(evaluation.function, evaluation.data, tuple(settings.python_path))
 
 
 def _describe(evaluator: _Evaluator) -> str:

@@ -40,11 +40,11 @@ async def run_hook(command: tuple[str, ...], event: HookEvent, limit: float) -> 
     when the daemon stops.
     """
     alive, held = os.pipe()
-    given = _file_with(json_text(event.payload).encode())
+    payload_fd = _file_with(json_text(event.payload).encode())
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_PROGRAM), str(limit), str(alive), *command),
-            stdin=given,
+            stdin=payload_fd,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env=environment(event),
@@ -55,7 +55,7 @@ async def run_hook(command: tuple[str, ...], event: HookEvent, limit: float) -> 
         return HookResult("failed", f"it cannot be started: {printable(str(error))}")
     finally:
         os.close(alive)
-        os.close(given)
+        os.close(payload_fd)
     answer = b""
     try:
         if process.stdout is not None:

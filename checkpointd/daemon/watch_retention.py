@@ -275,10 +275,10 @@ class WatchRetention:
             return Expired((), (holder,)) if holder else self._pruner.empty(ids)
 
     def _limits(self) -> TrashLimits:
-        found = ttl_of(self._records, self.settings, time.time())
-        if found != self._records.trash_ttl(self.name):
-            self._records.record_trash_ttl(self.name, found)
-        return limits_of(self._records, self.settings, found)
+        ttl = ttl_of(self._records, self.settings, time.time())
+        if ttl != self._records.trash_ttl(self.name):
+            self._records.record_trash_ttl(self.name, ttl)
+        return limits_of(self._records, self.settings, ttl)
 
     def _recover(self) -> None:
         with self._keeper.locked() as holder:
@@ -289,9 +289,9 @@ class WatchRetention:
         if self._recovered or holder:
             return
         self.vault.recover()
-        for found in self._pruner.recover():
-            if found.message:
-                log.warning("trash", watch=self.name, message=found.message)
+        for recovered in self._pruner.recover():
+            if recovered.message:
+                log.warning("trash", watch=self.name, message=recovered.message)
         self._recovered = True
 
     def _copies(self) -> frozenset[str]:

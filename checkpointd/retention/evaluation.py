@@ -27,8 +27,8 @@ class CurrentEvaluation:
     @classmethod
     def of(cls, settings: VerifySettings) -> CurrentEvaluation:
         """What the settings of a verification ask for."""
-        asked = settings.evaluate
-        return cls(asked.digest if asked.is_set else "", settings.digest)
+        evaluation = settings.evaluate
+        return cls(evaluation.digest if evaluation.is_set else "", settings.digest)
 
 
 NOT_EVALUATED = CurrentEvaluation()
@@ -64,8 +64,8 @@ def unevaluated(
     if not metrics or not current.evaluated_by:
         return NONE_WAIT
     reports = [(e, e.report) for e in eligible if e.report is not None]
-    given = [r.facts.evaluation for _, r in reports if _is_by(r.facts.evaluated_by, current)]
-    if given and not any(metrics & set(values) for values in given):
+    results = [r.facts.evaluation for _, r in reports if _is_by(r.facts.evaluated_by, current)]
+    if results and not any(metrics & set(values) for values in results):
         return NONE_WAIT
     waiting = tuple(
         e

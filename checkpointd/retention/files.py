@@ -127,8 +127,8 @@ def parts_of(
     """
     name += (below := _directory_after(generation))
     if below or is_directory(checkpoint, generation):
-        found = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
-        if not stat.S_ISDIR(found.st_mode):
+        status = os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
             raise NotUnchangedError("it is not a directory any more")
         with opened(name, parent_fd) as file:
             compare_tree(file, name, generation, sameness, alone=alone)
@@ -141,9 +141,9 @@ def parts_of(
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
     with contextlib.suppress(FileNotFoundError):
-        found = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
-        if stat.S_ISREG(found.st_mode):
-            parts.append(Part(name + GOLDEN_SUFFIX, found.st_ino, companion=True))
+        status = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            parts.append(Part(name + GOLDEN_SUFFIX, status.st_ino, companion=True))
     return parts
 
 

@@ -86,12 +86,12 @@ def newest_valid(order: SeriesOrder, required: Iterable[str]) -> NewestValid:
         later = ((one, newest(_after(entry, one, valid), one.place)) for one in order.listed)
         contradicted = next(((one.path, e) for one, e in later if e is not None), None)
         return NewestValid(entry) if contradicted is None else _undecided(entry, *contradicted)
-    said = {
+    newest_by = {
         "number": by_number,
         "save time": by_time,
         "the order in which they were first seen": last_seen if others else None,
     }
-    texts = [f"by {name} it is {e.path!r}" for name, e in said.items() if e is not None]
+    texts = [f"by {name} it is {e.path!r}" for name, e in newest_by.items() if e is not None]
     return NewestValid(
         undecided="Which one is the newest is not certain: " + ", ".join(texts) + "."
     )

@@ -74,7 +74,7 @@ class OpenFiles:
             name: its name there.
             generation: its files; what cannot be opened is not in use.
         """
-        found = None
+        worst = None
         for member in generation.members:
             try:
                 file = os.open(member_path(name, member), _FLAGS, dir_fd=dir_fd)
@@ -86,8 +86,8 @@ class OpenFiles:
                 os.close(file)
             if use is Use.WRITTEN:
                 return use
-            found = use or found
-        return found
+            worst = use or worst
+        return worst
 
     def use_of_entry(self, entry: Entry) -> Use | None:
         """How a process has a file of the checkpoint at its path open."""

@@ -138,9 +138,9 @@ class Pruner:
 
     def _brought_back(self, path_or_id: str) -> TrashItem | None:
         """Recover, and return the item if that has restored it to its path."""
-        for found in self.recover():
-            item = found.item
-            is_back = found.outcome in ("undone", "restored")
+        for recovered in self.recover():
+            item = recovered.item
+            is_back = recovered.outcome in ("undone", "restored")
             if item is not None and is_back and path_or_id in (item.path, item.id):
                 return item
         return None

@@ -42,16 +42,16 @@ class PlanSummary:
     def text(self) -> str:
         """The line, without a full stop."""
         if not self.count:
-            what = f"nothing of {self.of}" if self.of else "nothing: no checkpoint is known yet"
+            sentence = f"nothing of {self.of}" if self.of else "nothing: no checkpoint is known yet"
         else:
-            what = f"{self.count} of {self.of} ({size(self.size_bytes)}), {self._span}"
+            sentence = f"{self.count} of {self.of} ({size(self.size_bytes)}), {self._span}"
         if self.delayed:
             subject = "all" if self.delayed == self.count else str(self.delayed)
-            what += f"; {subject} of them once {exact_duration(self.min_age)} old (min_age)"
+            sentence += f"; {subject} of them once {exact_duration(self.min_age)} old (min_age)"
         if self.without_verdict:
             verb = "has" if self.without_verdict == 1 else "have"
-            what += f"; {self.without_verdict} {verb} no verdict yet"
-        return what
+            sentence += f"; {self.without_verdict} {verb} no verdict yet"
+        return sentence
 
     @property
     def _span(self) -> str:

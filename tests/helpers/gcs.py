@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -54,7 +55,7 @@ def store(name: str, data: bytes) -> None:
 
 def _facts(name: str) -> dict[str, str]:
     found = OBJECTS[name]
-    at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(found.at))
+    at = datetime.fromtimestamp(found.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     generation = str(found.generation)
     return {"name": name, "size": str(len(found.data)), "generation": generation, "updated": at}
 
@@ -160,9 +161,17 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, _facts(name))
 
     def do_DELETE(self) -> None:
-        """Delete an object."""
-        name = unquote(urlparse(self.path).path.split("/o/", 1)[1])
-        self._answer(204 if OBJECTS.pop(name, None) else 404)
+        """Delete an object, under a condition if there is one."""
+        url = urlparse(self.path)
+        name = unquote(url.path.split("/o/", 1)[1])
+        wanted = parse_qs(url.query).get("ifGenerationMatch")
+        if name not in OBJECTS:
+            self._answer(404)
+        elif wanted and int(wanted[0]) != OBJECTS[name].generation:
+            self._answer(412)
+        else:
+            del OBJECTS[name]
+            self._answer(204)
 
     def do_GET(self) -> None:
         """List, look or read."""

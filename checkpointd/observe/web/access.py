@@ -119,13 +119,13 @@ class Access:
         """
         kind, _, encoded = header.partition(" ")
         try:
-            given = base64.b64decode(encoded.strip(), validate=True)
+            decoded = base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError):
-            given = b""
-        name, _, password = given.partition(b":")
+            decoded = b""
+        name, _, password = decoded.partition(b":")
         auth = self.web.basic_auth
-        wanted = auth.username.encode() if auth else b""
-        name_good = hmac.compare_digest(digest(name), digest(wanted))
+        username = auth.username.encode() if auth else b""
+        name_good = hmac.compare_digest(digest(name), digest(username))
         password_good = hmac.compare_digest(digest(password), self._credentials.password or b"")
         return kind.lower() == "basic" and name_good & password_good
 

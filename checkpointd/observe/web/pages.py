@@ -31,16 +31,16 @@ def add_pages(app: web.Application, source: StatusSource) -> None:
         return _html(render_all_series(source.status(), source.series(), time.time()))
 
     async def series(request: web.Request) -> web.Response:
-        found = await source.series_detail(request.match_info["id"])
-        if found is None:
+        detail = await source.series_detail(request.match_info["id"])
+        if detail is None:
             raise web.HTTPNotFound
-        return _html(render_series(found, time.time()))
+        return _html(render_series(detail, time.time()))
 
     async def checkpoint(request: web.Request) -> web.Response:
-        found = await find_checkpoint(source, request.match_info["id"])
-        if found is None:
+        detail = await find_checkpoint(source, request.match_info["id"])
+        if detail is None:
             raise web.HTTPNotFound
-        return _html(render_checkpoint(found, time.time()))
+        return _html(render_checkpoint(detail, time.time()))
 
     app.add_routes(
         [

@@ -240,8 +240,8 @@ class BucketPruner:
         """The record of what is going to be deleted, each object by its identity."""
         self._view.refresh(_LISTED_SECONDS)
         objects = tuple(
-            RemovedObject(found.key, found.size, self._store.condition_of(found))
-            for found in self._view.objects_of(entry)
+            RemovedObject(stored.key, stored.size, self._store.condition_of(stored))
+            for stored in self._view.objects_of(entry)
         )
         return BucketRemoval(
             item=f"{int(time.time())}-{secrets.token_hex(8)}",

@@ -80,10 +80,10 @@ class BucketReferences:
         for path in _above(self._view.root):
             named.add(path)
             self._read_named(path)
-        for found in self._configs_above():
-            path = f"{parse_url(self._view.root).root}/{found.key}"
+        for config in self._configs_above():
+            path = f"{parse_url(self._view.root).root}/{config.key}"
             named.add(path)
-            self._read(path, found)
+            self._read(path, config)
         self._states = {path: state for path, state in self._states.items() if path in named}
         self._current = self._collected()
 
@@ -196,8 +196,10 @@ class _OneObject:
     def stat(self, path: str) -> Stat:
         """What was found."""
         del path  # there is one
-        found = self._found
-        return Stat(0, 0, found.size, found.mtime_ns, 0, is_dir=False, is_file=True, tag=found.tag)
+        stored = self._found
+        return Stat(
+            0, 0, stored.size, stored.mtime_ns, 0, is_dir=False, is_file=True, tag=stored.tag
+        )
 
     def pread(self, path: str, offset: int, size: int) -> bytes:
         """Read a piece of that very content."""

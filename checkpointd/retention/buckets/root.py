@@ -67,8 +67,8 @@ class BucketRecords:
     @property
     def own(self) -> StoredObject | None:
         """One of our records, with which the store's conditional deletes can be tested."""
-        found = self._found.get(owner.NAME)
-        return None if found is None else found[0]
+        record = self._found.get(owner.NAME)
+        return None if record is None else record[0]
 
     def _read(self, name: str) -> RecordFile | None:
         client = self._view.client

@@ -68,30 +68,30 @@ def with_safety(
     """
     holds = list[Hold]()
     try:
-        found = _ask_store(pruner, records, sign)
+        safety = _ask_store(pruner, records, sign)
     except OSError as error:
         why = f"nobody knows whether its deletes are safe: {error.strerror or error}"
-        holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
+        holds, safety = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
     except _OtherDaemonError:
         why = "another checkpointd has just begun to prune there"
-        holds, found = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
+        holds, safety = [_hold(watch, STORE_NOT_ASKED, why)], BucketSafety(why, why)
     else:
-        reasons = ((DELETES_UNSAFE, found.deletes), (NO_UNDO, found.undo))
+        reasons = ((DELETES_UNSAFE, safety.deletes), (NO_UNDO, safety.undo))
         holds = [_hold(watch, reason, why) for reason, why in reasons if why]
-    return replace(plan, unconfirmed=(*holds, *plan.unconfirmed)), found
+    return replace(plan, unconfirmed=(*holds, *plan.unconfirmed)), safety
 
 
 def _ask_store(
     pruner: BucketPruner, records: RecordHolder, sign: Callable[[], bool] | None
 ) -> BucketSafety:
     """What the store shows; signed before something is removed, or where only that can show it."""
-    found = pruner.safety(records.own)
-    if sign is not None and (found.is_unproven or not (found.deletes or found.undo)):
+    safety = pruner.safety(records.own)
+    if sign is not None and (safety.is_unproven or not (safety.deletes or safety.undo)):
         if not sign():
             raise _OtherDaemonError
-        if found.is_unproven:
+        if safety.is_unproven:
             return pruner.safety(records.own)
-    return found
+    return safety
 
 
 def why_not_pruned(watch: WatchSettings) -> str:
@@ -99,10 +99,10 @@ def why_not_pruned(watch: WatchSettings) -> str:
     try:
         records = BucketRecords(BucketView(watch.bucket))
         records.read()
-        found = deleting_store(watch.bucket).safety(records.own)
+        safety = deleting_store(watch.bucket).safety(records.own)
     except OSError as error:
         return f"nobody knows whether deletes are safe there: {error.strerror or error}"
-    return found.deletes or found.undo
+    return safety.deletes or safety.undo
 
 
 def _hold(watch: WatchSettings, reason: str, why: str) -> Hold:

@@ -97,11 +97,11 @@ class Copier:
         files = source.files()
         marks = {_LEDGER: to.ledger, _GENERATION: entry.generation.key}
         may_replace = self._may_replace(files, marks)
-        made: list[ReplicaObject] = []
+        objects: list[ReplicaObject] = []
         for file in files:
             if file is files[-1]:
                 source.check()
-            made.append(self._put(source, file, marks, may_replace))
+            objects.append(self._put(source, file, marks, may_replace))
         now = time.time()
         return Replica(
             path=entry.path,
@@ -110,8 +110,8 @@ class Copier:
             url=f"{to.to}/{source.path}",
             key=entry.generation.key,
             digest=digest,
-            size_bytes=sum(one.size for one in made),
-            objects=tuple(made),
+            size_bytes=sum(one.size for one in objects),
+            objects=tuple(objects),
             at=now,
             seen_at=now,
         )

@@ -34,15 +34,15 @@ def unknown_items(place: TrashPlace, records: ItemRecords) -> list[TrashItem]:
     Raises:
         OSError: the trash is there and cannot be read.
     """
-    found = []
+    items = []
     with contextlib.suppress(FileNotFoundError), place.opened() as trash_fd:
         for identity in sorted(records.unknown_items(item_ids(trash_fd))):
             item = read_item(place.root, trash_fd, identity)
             if item is None or item.stage is not Stage.DONE:
                 continue
             if not records.identity or item.manifest.ledger != records.identity:
-                found.append(item)
-    return found
+                items.append(item)
+    return items
 
 
 def pruned_of(item: TrashItem) -> Pruned:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import threading
-from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +20,6 @@ from tests.helpers import gcs
 from tests.helpers.ledger import entry, write_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from checkpointd.ledger import Replica
@@ -30,15 +27,7 @@ if TYPE_CHECKING:
 TO = f"gs://{gcs.BUCKET}/copies"
 
 
-@pytest.fixture(autouse=True)
-def _stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), gcs.Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-    yield
-    server.shutdown()
-    server.server_close()
-    gcs.OBJECTS.clear()
+pytestmark = pytest.mark.usefixtures("google")
 
 
 def _copy(root: Path, name: str, kind: Format) -> Replica:
