@@ -55,10 +55,20 @@ def read_names(path: str, storage: Storage = LOCAL) -> tuple[str, ...]:
         FormatError: it is cut short, or is no such map.
         OSError: it cannot be read.
     """
+    return tuple(sorted(read_places(path, storage)))
+
+
+def read_places(path: str, storage: Storage = LOCAL) -> dict[str, list[str]]:
+    """Read which keys of weights, without slashes at their ends, a map gives to each shard.
+
+    Raises:
+        FormatError: it is cut short, or is no such map.
+        OSError: it cannot be read.
+    """
     size = storage.stat(path).size
     if size > bounded_json.MAX_BYTES:
         raise FormatError(MALFORMED, f"The map of the weights has {size} bytes, far too many.")
-    return _parse(storage.pread(path, 0, size))
+    return _places(storage.pread(path, 0, size))
 
 
 def leaves(name: str) -> bool:
@@ -127,6 +137,11 @@ def _check_shard(path: str, name: str, size: int, storage: Storage) -> None:
 
 
 def _parse(data: bytes) -> tuple[str, ...]:
+    return tuple(sorted(_places(data)))
+
+
+def _places(data: bytes) -> dict[str, list[str]]:
+    """Return the keys that the map gives to each shard."""
     try:
         content = bounded_json.parse(data, "The map of the sharded weights")
     except FormatError:
@@ -136,10 +151,10 @@ def _parse(data: bytes) -> tuple[str, ...]:
     weights = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise FormatError(MALFORMED, "The map of the sharded weights has no weight_map.")
-    named: set[str] = set()
-    for value in weights.values():
+    places: dict[str, list[str]] = {}
+    for key, value in weights.items():
         for name in value if isinstance(value, list) else [value]:
             if not isinstance(name, str):
                 raise FormatError(MALFORMED, f"The map names {name!r}, which is no file beside it.")
-            named.add(name)
-    return tuple(sorted(named))
+            places.setdefault(name, []).append(str(key).strip("/"))
+    return places

@@ -74,7 +74,7 @@ class ArchivePlan:
         return tuple(d.spec for i in self.inside for d in i.layout.datasets)
 
     def close(self) -> None:
-        """Return up the temporary files of compressed members."""
+        """Delete the temporary files of compressed members."""
         for item in self.inside:
             if item.unpacked is not None:
                 item.unpacked.close()

@@ -68,7 +68,7 @@ class ReadPlan:
         return tuple(sorted({name for _, layout in self.layouts for name in layout.filters}))
 
     def close(self) -> None:
-        """Return up temporary files; the plan cannot be read any more."""
+        """Delete the temporary files; the plan cannot be read any more."""
         if self.archive is not None:
             self.archive.close()
 
@@ -138,13 +138,14 @@ def plan_hdf5(path: str, generation: Generation) -> ReadPlan:
     from checkpointd.tensors import hdf5
 
     names = tuple(m.name for m in generation.members)
-    if path.endswith(sharded.EXTENSION):
-        _check_map(path, names)
+    places = _shards_of(path, names) if path.endswith(sharded.EXTENSION) else {}
     files = tuple(
         (name, hdf5.plan(member_path(path, name)))
         for name in names
         if not member_path(path, name).endswith(".json")
     )
+    for name, planned in files:
+        _check_shard(name.removeprefix("/../"), planned, places)
     kinds = {p.layout.kind for _, p in files}
     kind = Format.HDF5_WEIGHTS if kinds else Format.UNKNOWN
     if kinds == {"model"}:
@@ -180,15 +181,36 @@ def _of_directory(path: str, names: tuple[str, ...]) -> ReadPlan:
     return ReadPlan(path, Format.KERAS, files=files, others=others)
 
 
-def _check_map(path: str, names: tuple[str, ...]) -> None:
-    """See that every shard is there that a map names, which a probe cannot read if it is long.
+def _shards_of(path: str, names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return what a map gives to each shard; a probe cannot read a long one.
 
     Raises:
-        FormatError: one is missing, or the map is none.
+        FormatError: a shard is missing, or the map is none.
     """
-    for name in sharded.read_names(path):
+    places = sharded.read_places(path)
+    for name in sorted(places):
         if not sharded.leaves(name) and f"/../{name}" not in names:
             raise FormatError("missing_member", f"The shard {name!r} is not there.")
+    return places
+
+
+def _check_shard(name: str, planned: hdf5.HDF5Plan, places: dict[str, list[str]]) -> None:
+    """See that a shard holds any of what the map gives to it: Keras looks nowhere else.
+
+    Raises:
+        FormatError: it holds tensors, and none of these.
+    """
+    expected = places.get(name, [])
+    held = [spec.key.strip("/") for spec in planned.specs]
+    if not expected or not held:
+        return
+    if not any(key == place or key.startswith(f"{place}/") for key in held for place in expected):
+        raise FormatError(
+            "malformed",
+            f"The shard {name!r} holds none of the weights that the map gives to it, such as "
+            f"{expected[0]!r}, but {held[0]!r}: it was exchanged with another shard, or is of "
+            "another save. Copy the map and all its shards again, from one save.",
+        )
 
 
 def read(planned: ReadPlan, *, with_crc32: bool = False) -> Contents:
