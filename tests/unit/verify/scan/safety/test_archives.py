@@ -220,7 +220,9 @@ def test_a_map_that_names_a_shard_elsewhere_is_a_traversal(
     tmp_path: Path, weights: bytes, name: str
 ) -> None:
     """Beside it, and in an archive; the file that is named is never opened."""
-    mapped = json.dumps({"weight_map": {"/a/vars": "m_00000.weights.h5", "/b/vars": [name]}})
+    mapped = json.dumps(
+        {"weight_map": {"/layers/dense/vars": "m_00000.weights.h5", "/b/vars": [name]}}
+    )
     (tmp_path / "m.weights.json").write_text(mapped)
     (tmp_path / "m_00000.weights.h5").write_bytes(weights)
     seen = scanned(tmp_path / "m.weights.json")
@@ -233,7 +235,7 @@ def test_a_map_that_names_a_shard_elsewhere_is_a_traversal(
 
 def test_a_sound_map_of_shards_is_in_order(tmp_path: Path, weights: bytes) -> None:
     """Names of files beside it."""
-    mapped = json.dumps({"weight_map": {"/a/vars": "m_00000.weights.h5"}})
+    mapped = json.dumps({"weight_map": {"/layers/dense/vars": "m_00000.weights.h5"}})
     (tmp_path / "m.weights.json").write_text(mapped)
     (tmp_path / "m_00000.weights.h5").write_bytes(weights)
     seen = scanned(tmp_path / "m.weights.json")
