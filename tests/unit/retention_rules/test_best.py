@@ -38,7 +38,10 @@ def test_a_metric_that_nothing_has_removes_nothing(without_metric: Any) -> None:
     """The rule cannot be evaluated; it explains that for each checkpoint."""
     claimed = KeepBest(2, "accuracy", "max", without_metric).claim(NEWEST_FIRST, 0)
     assert set(claimed) == set(LOSSES)
-    reason = "no valid checkpoint has a value of the metric accuracy (they have loss), so keep_best removes nothing"
+    reason = (
+        "no valid checkpoint has a value of the metric accuracy (they have loss), so keep_best "
+        "removes nothing"
+    )
     assert set(claimed.values()) == {reason}
     lost = [SavedCheckpoint(i, 0.0, metrics={"loss": math.nan}) for i in range(3)]
     claimed = KeepBest(1, "loss", "min", without_metric).claim(lost, 0)
