@@ -304,7 +304,8 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "metric_missing",
         _obstacle("metric_missing"),
-        "Correct `metric` in keep_best, or have the job record the metric.",
+        "Correct `metric` in keep_best, or have the job record the metric; NaN in a file name is "
+        "no value.",
     ),
     HoldSpec(
         "metric_not_finite",
