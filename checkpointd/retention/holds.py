@@ -253,7 +253,7 @@ HOLDS: tuple[HoldSpec, ...] = (
         "order_disagrees",
         _order_disagrees,
         'Correct the save times (`touch -d`), or set `order = "number"` or `order = "save_time"`; '
-        "copy with times (cp -p, rsync -t).",
+        "copy with times (cp -p, rsync -t); give each job its own directory.",
     ),
     HoldSpec(
         "save_time_wrong",
