@@ -253,7 +253,7 @@ HOLDS: tuple[HoldSpec, ...] = (
         "order_disagrees",
         _order_disagrees,
         'Correct the save times (`touch -d`), or set `order = "number"` or `order = "save_time"`; '
-        "copy with times (cp -p, rsync -t).",
+        "copy with times (cp -p, rsync -t); give each job its own directory.",
     ),
     HoldSpec(
         "save_time_wrong",
@@ -304,7 +304,8 @@ HOLDS: tuple[HoldSpec, ...] = (
     HoldSpec(
         "metric_missing",
         _obstacle("metric_missing"),
-        "Correct `metric` in keep_best, or have the job record the metric.",
+        "Correct `metric` in keep_best, or have the job record the metric; NaN in a file name is "
+        "no value.",
     ),
     HoldSpec(
         "metric_not_finite",

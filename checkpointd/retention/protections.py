@@ -19,6 +19,7 @@ from checkpointd.retention.eligibility import (
 )
 from checkpointd.retention.references import References
 from checkpointd.retention_rules import Effect, table
+from checkpointd.series.names import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -35,11 +36,14 @@ _WITHOUT_VERDICT = {
 }
 
 
+_NOT_TO_DELETE = r"(?:do[-_ ]?not|don'?t)[-_ ]?(?:delete|remove)"
 _TO_KEEP = re.compile(
-    r"(?i)keep|keepers?|kept|pinned|preserved?|archived?|archives|milestones?"
-    r"|do[-_ ]?not[-_ ]?(?:delete|remove)|don'?t[-_ ]?(?:delete|remove)"
+    rf"""(?ix) (?:.*[-_.+\ (])? (?:
+        (?:keep|keepers?|kept|pinned|preserved?|archived?|archives|milestones?) \)? \Z
+      | {_NOT_TO_DELETE} (?![a-z]) )
+    | keep[-_.] (?!prob|rate|ratio|frac|last|best|top|every|max|n[-_.]|[0-9{{])"""
 )
-"""Directories below the root to which people move what is to stay."""
+"""What people call what is to stay: directories to which they move it, and files."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +139,22 @@ def _served(entry: Entry, situation: Situation) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _directory_to_keep(directory: str) -> str:
-    return next((part for part in directory.split("/") if _TO_KEEP.fullmatch(part)), "")
+def _meant_to_stay(label: str) -> str:
+    """Why all of a series stay by what a person called them; empty if nothing says so."""
+    *directories, name = label.split("/")
+    kept = next((part for part in directories if _TO_KEEP.match(part)), "")
+    if kept:
+        return (
+            f"it lies in a directory called {kept!r}, so it was put there to stay; to prune "
+            "there, give that directory a watch of its own and `exclude` it in this one"
+        )
+    if _TO_KEEP.match(SUFFIX.sub("", name)):
+        return "its name says that it is to stay; give it another name if it may go"
+    return ""
 
 
 def _put_away(entry: Entry, _: Situation) -> str:
-    kept = _directory_to_keep(entry.checkpoint.series.rpartition("/")[0])
-    if not kept:
-        return ""
-    return (
-        f"it lies in a directory called {kept!r}, so it was put there to stay; to prune there, "
-        "give that directory a watch of its own and `exclude` it in this one"
-    )
+    return _meant_to_stay(entry.checkpoint.series)
 
 
 def _newest(entry: Entry, situation: Situation) -> str:

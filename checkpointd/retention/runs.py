@@ -232,8 +232,9 @@ class _Walk:
         for _, front, one in self._falls:
             if front.present or one.present:
                 return (
-                    f"The number in the names falls from {front.path!r} to {one.path!r}, as save "
-                    "times of a copy do, and not as with a job that was started again."
+                    f"The number in the names falls from {front.path!r} to {one.path!r}, as it "
+                    "does in a copy without save times, in a directory of several jobs, or "
+                    "where a job is started again and again."
                 )
         return ""
 

@@ -79,7 +79,7 @@ class KeepBest:
             )
         if self.without_metric == "keep":
             reason = (
-                f'it does not have the metric {self.metric} ({self.name}.without_metric = "keep")'
+                f'it has no finite value of {self.metric} ({self.name}.without_metric = "keep")'
             )
             claimed.update((checkpoint.id, reason) for checkpoint in found.missing)
         return claimed
@@ -103,7 +103,7 @@ class KeepBest:
         if len(values.missing) == len(newest_first):
             known = list(dict.fromkeys(name for c in newest_first for name in sorted(c.metrics)))
             has = f" (they have {', '.join(known[:_NAMED])})" if known else ""
-            text = f"no valid checkpoint has the metric {self.metric}{has}"
+            text = f"no valid checkpoint has a value of the metric {self.metric}{has}"
             return Obstacle("metric_missing", text)
         if not values.any_finite:
             text = f"no valid checkpoint has a finite value of {self.metric}"

@@ -25,6 +25,7 @@ DATE = (
     r"(?:[-_T. ]?[0-2][0-9][-_:.h]?[0-5][0-9](?:[-_:.m]?[0-5][0-9])?(?![0-9]))?"
 )
 _VARIES = re.compile(rf"(?<![0-9.])(?:(?P<date>{DATE})|[0-9]+)(?![0-9])")
+_THOUSANDS = re.compile(r"[kKM](?![A-Za-z0-9])")
 
 _MIN_NAMES = 4
 """Fewer may as well be a few models."""
@@ -54,7 +55,7 @@ def lone_numbers(labels: Iterable[str], templates: Sequence[str] = ()) -> list[s
             groups[form][name] = match
     notes: dict[str, str] = {}
     for (directory, before, after), found in sorted(groups.items()):
-        if len(found) < _MIN_NAMES or is_of_models(before) or after[:1].isalpha():
+        if len(found) < _MIN_NAMES or is_of_models(before) or _is_word(after):
             continue
         matches = sorted(found.values(), key=lambda match: (len(match[0]), match[0]))
         field = _field_of(matches)
@@ -62,6 +63,11 @@ def lone_numbers(labels: Iterable[str], templates: Sequence[str] = ()) -> list[s
         if note:
             notes.setdefault(f"{before}\0{after}", note)
     return list(notes.values())
+
+
+def _is_word(after: str) -> bool:
+    """Whether a word goes on behind the number, other than a `k` or `M` of thousands of steps."""
+    return after[:1].isalpha() and _THOUSANDS.match(after) is None
 
 
 def _field_of(matches: Sequence[re.Match[str]]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_PARENTS = 4
 """Directories above a model that may count its saves, as in `checkpoint_000010/policy/model`."""
 
-_SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hd5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
+SUFFIX = re.compile(r"(\.weights)?\.(keras|h5|hd5|hdf5|hdf|json)\Z|\.ckpt\Z", re.IGNORECASE)
 _NOT_AFTER = r"(?<![0-9A-Za-z])"
 _NOT_BEFORE = r"(?![0-9A-Za-z]|\.[0-9])"
 
@@ -91,7 +91,7 @@ def _of_path(relative: str, start: int, *, is_directory: bool) -> Numbers:
     """Return the numbers of a path: those of its name, else of a directory that counts saves."""
     name = relative[start:]
     numbered = is_directory and not holds_models(relative[: max(start - 1, 0)])
-    mine = _of_last(name if is_directory else _SUFFIX.sub("", name), is_numbered=numbered)
+    mine = _of_last(name if is_directory else SUFFIX.sub("", name), is_numbered=numbered)
     mine = _moved(mine, start)
     if mine.spans:
         return mine

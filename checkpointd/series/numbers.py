@@ -67,6 +67,12 @@ CERTAIN_WORDS = frozenset({"weights", "improvement", "checkpoint", "chkpt", "ckp
 LIKELY_WORDS = frozenset({"model", "best", "snapshot"})
 """Words before such a number. After any other word, as in `lstm_128_0.20`, it may be units."""
 
+_BEFORE_METRIC = re.compile(
+    rf"""(?ix) {_NOT_AFTER} (?<![0-9]\.) (?P<number>[0-9]{{1,6}}) [-_. ] [-_ ]?
+    (?: (?:val|valid|validation)[-_][a-z] | (?:train[-_]?)?(?:loss|acc|accuracy)[-_=. 0-9] )"""
+)
+"""A number before the name of a metric: `{epoch:02d}-val_loss_{val_loss:.2f}`."""
+
 _SETTING = re.compile(
     r"(?:[0-9]+\.(?:[0-9][05]|0[0-9]|9[89]|[0-9]?[0-9]?[05]0|00[0-9]|0[0-9]0|999|125|375|0{3,}[0-9]))\Z"
 )
@@ -136,7 +142,7 @@ def of_name(stem: str) -> Numbers:
         step = step_of(chosen[-1]["number"]) if counted else None
         words: tuple[str, ...] = tuple(_word(match) for match in chosen)
         guessed = chosen[-1]["weights"] is not None and "." not in chosen[-1][0]
-    elif (match := _KERAS.search(stem)) and _is_epoch(match):
+    elif match := _before_values(stem) or _before_metric(stem):
         spans, step = (match.span("number"),), step_of(match["number"])
         words, guessed = (_word_before(match),), True
     else:
@@ -235,6 +241,25 @@ def _is_epoch(match: re.Match[str]) -> bool:
     if word in CERTAIN_WORDS or (likely and match["between"] == "-"):
         return True
     return not _SETTING.match(match["value"])
+
+
+def _before_values(stem: str) -> re.Match[str] | None:
+    """The number with nothing but fractions behind it, if it counts epochs."""
+    match = _KERAS.search(stem)
+    return match if match and _is_epoch(match) else None
+
+
+def _before_metric(stem: str) -> re.Match[str] | None:
+    """The number right before the value of a metric with its name, if it may count epochs."""
+    for match in _BEFORE_METRIC.finditer(stem):
+        start, end = match.span("number")
+        value = _NAMED.search(stem, end)
+        if value is None or stem[end : value.start()].strip("-_. "):
+            continue
+        in_date = any(d.start() < end and start < d.end() for d in _DATE.finditer(stem))
+        if not in_date and not is_of_models(stem[:start]):
+            return match
+    return None
 
 
 def _word_before(match: re.Match[str]) -> str:

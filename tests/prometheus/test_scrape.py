@@ -97,6 +97,9 @@ EMPTY_PANELS = {
     "prune_held",  # nothing is on hold
     "pruned_total",  # nothing is pruned
     "queue_oldest_timestamp_seconds",  # nothing waits
+    "replication_failures_total",  # shown where there are some
+    "replication_oldest_timestamp_seconds",  # nothing is copied
+    "replication_waiting",  # the same
     "vault_bytes",  # there is no vault
 }
 """The first metric of each query that gives nothing here, and why."""

@@ -210,6 +210,40 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
         ),
     ),
+    "Copies": (
+        Panel(
+            "Waiting for a copy",
+            "Valid checkpoints that are not copied to the bucket yet; none of them is pruned.",
+            "none",
+            ((of("replication_waiting"), "{{watch}}"),),
+        ),
+        Panel(
+            "Longest wait for a copy",
+            "Of what waits now; no line while nothing does. `NotReplicated` fires after an hour.",
+            "s",
+            ((f"time() - {of('replication_oldest_timestamp_seconds')}", "{{watch}}"),),
+        ),
+        Panel(
+            "Copied and failed per hour",
+            "Each copy was read back. Why one failed is in the status.",
+            "none",
+            (
+                (per_hour("replicated_total", "watch"), "{{watch}} copied"),
+                (per_hour("replication_failures_total", "watch") + " > 0", "{{watch}} failed"),
+            ),
+        ),
+        Panel(
+            "Bytes copied per second",
+            "",
+            "Bps",
+            (
+                (
+                    f"sum by (watch) (rate({of('replicated_bytes_total')}[$__rate_interval]))",
+                    "{{watch}}",
+                ),
+            ),
+        ),
+    ),
     "Daemon": (
         Panel("Queue", "", "none", ((of("queue_length", "", HOST), "{{instance}}"),)),
         Panel(

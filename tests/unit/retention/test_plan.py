@@ -240,7 +240,10 @@ def test_a_directory_with_other_checkpoints_in_it_is_kept() -> None:
         ("run/Archive/a", True),
         ("milestones", True),
         ("do_not_delete", True),
+        ("run_7_KEEP", True),
+        ("exp3 (do not delete)", True),
         ("keepalive", False),
+        ("keep_prob_0.5", False),
         ("run", False),
     ],
 )
@@ -254,6 +257,32 @@ def test_what_was_put_into_a_directory_to_stay_is_kept(directory: str, is_kept: 
     planned = plan(entries, policy(keep_last=2), NOW)
     assert kept(planned) == ({1, 2, 3, 4} if is_kept else {3, 4})
     assert ("put there to stay" in reasons_for(planned, 1)) is is_kept
+
+
+@pytest.mark.parametrize(
+    ("label", "is_kept"),
+    [
+        ("epoch_{}_keep.keras", True),
+        ("KEEP_epoch_{}.weights.h5", True),
+        ("ckpt-{}.keep", True),
+        ("epoch_{}_DO_NOT_DELETE.keras", True),
+        ("dont_delete-{}-paper.h5", True),
+        ("epoch_{}.keras", False),
+        ("keep_prob_0.5_epoch_{}.keras", False),
+        ("dropout_keep0.5_epoch_{}.keras", False),
+        ("keeper-net-epoch_{}.keras", False),
+        ("best_{}.keras", False),
+    ],
+)
+def test_what_is_called_to_stay_is_kept(label: str, is_kept: bool) -> None:
+    """A person who renames `epoch_03.keras` to `epoch_03_keep.keras` wants it to stay."""
+    entries = [
+        entry(i, series=label, path=f"/w/{label.format(i)}", step=i, saved_at=NOW - 10 + i)
+        for i in range(1, 5)
+    ]
+    planned = plan(entries, policy(keep_last=2), NOW)
+    assert kept(planned) == ({1, 2, 3, 4} if is_kept else {3, 4})
+    assert ("its name says" in reasons_for(planned, 1)) is is_kept
 
 
 def test_the_floor_holds_whatever_the_rules_say() -> None:

@@ -30,7 +30,7 @@ def test_what_does_not_have_the_metric_is_kept() -> None:
     """It cannot be compared; a NaN that it has can."""
     claimed = KeepBest(1, "loss", "min").claim(NEWEST_FIRST, 0)
     assert set(claimed) == {4, 5}
-    assert "does not have the metric loss" in claimed[5]
+    assert "has no finite value of loss" in claimed[5]
 
 
 @pytest.mark.parametrize("without_metric", ["keep", "ignore"])
@@ -39,7 +39,8 @@ def test_a_metric_that_nothing_has_removes_nothing(without_metric: Any) -> None:
     claimed = KeepBest(2, "accuracy", "max", without_metric).claim(NEWEST_FIRST, 0)
     assert set(claimed) == set(LOSSES)
     reason = (
-        "no valid checkpoint has the metric accuracy (they have loss), so keep_best removes nothing"
+        "no valid checkpoint has a value of the metric accuracy (they have loss), so keep_best "
+        "removes nothing"
     )
     assert set(claimed.values()) == {reason}
     lost = [SavedCheckpoint(i, 0.0, metrics={"loss": math.nan}) for i in range(3)]

@@ -63,6 +63,9 @@ UNCLEAR = {
         "weights_01.h5 weights_02.h5 weights_03.h5",
         "g/gan_g-01-0.65.h5 g/gan_g-02-0.63.h5",
         "1-0.651.h5 2-0.631.h5",
+        "w.05-val_loss_0.30.weights.h5 w.10-val_loss_0.28.weights.h5",
+        "model_1_val_acc_0.91.h5 model_2_val_acc_0.93.h5 model_3_val_acc_0.90.h5",
+        "resnet-50-val_acc_0.91.h5 resnet-101-val_acc_0.93.h5",
     ),
     "steps_unclear": (
         "model_step_1.keras model_step_2.keras model_step_24.keras",

@@ -18,6 +18,7 @@ from checkpointd.series.lone_numbers import lone_numbers
         ([f"r/net-{n}00.h5" for n in range(5, 9)], "net-{step}.h5"),
         ([f"{a}/net-{n}.h5" for a in "xyz" for n in range(5, 9)], "net-{step}.h5"),
         ([f"v2/unet3_{n}.keras" for n in range(4)], "_{step}.keras"),
+        ([f"iter_{n}00k.h5" for n in range(1, 8)], "iter_{step}k.h5"),
     ],
 )
 def test_a_number_or_a_date_alone_gets_one_note_with_both_templates(

@@ -61,6 +61,10 @@ MERGED = (
     "epoch=01-val_loss=0.65.keras epoch=02-val_loss=0.63.keras",
     "model.epoch03-loss0.12.hdf5 model.epoch04-loss0.11.hdf5",
     "best_05_0.9123.h5 best_11_0.9345.h5",
+    "model.05-val_loss_0.43.keras model.10-val_loss_0.41.keras",
+    "model_05_val_loss_0.430.h5 model_10_val_loss_nan.h5",
+    "01-val_loss=-0.52.keras 02-val_loss=1e-05.keras 10-val_loss=1.2.keras",
+    "model-01-loss0.43-val_loss0.5.h5 model-12-loss0.41-val_loss0.4.h5",
     "net-08--0.35.h5 net-09--1.35.h5",
     # Lightning, Ray, Hugging Face, Estimator
     "epoch=3-step=450.ckpt epoch=4-step=600.ckpt",
@@ -133,6 +137,12 @@ OWN = (
     "model_val_split_0.2.h5 | model_val_split_0.3.h5",
     "m_epoch_9_test_size_0.20.h5 | m_epoch_9_test_size_0.25.h5",
     "model_2024.h5 | model_2025.h5",
+    "fold_1_val_loss_0.31.h5 | fold_2_val_loss_0.32.h5",
+    "seed-1-val_acc=0.9.h5 | seed-2-val_acc=0.8.h5",
+    "model_2026-11-26-val_loss_0.31.h5 | model_2026-11-27-val_loss_0.32.h5",
+    "model_20261126-val_loss_0.31.h5 | model_20261127-val_loss_0.32.h5",
+    "lr_0.001_val_loss_0.31.h5 | lr_0.01_val_loss_0.32.h5",
+    "model_3_focal_loss_2.0.h5 | model_4_focal_loss_2.0.h5",
 )
 
 
