@@ -190,7 +190,10 @@ class Workspace:
     def how_to_find(self) -> str:
         """Return what to do where no service was found, as a sentence to append; or nothing."""
         if self.has_config:
-            return ""
+            return (
+                " No daemon has run with this config yet: start it, or name another config with "
+                "--config."
+            )
         return (
             " No config and no running service were found on this host: start the service, or "
             "name the daemon's config with --config."

@@ -6,7 +6,8 @@ file, onnx.proto, tensorflow/core/framework/graph.proto.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Callable
 
 from checkpointd.formats.facts import NOT_A_CHECKPOINT, PROBE_BYTES, TRUNCATED, FormatError
@@ -26,6 +27,7 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _FETCH = "the file itself was not fetched"
 _PACKED = "unpack it"
 _DOWNLOAD = "download the file again"
+_UNQUOTED = "a text, which is not shown: it is behind a symbolic link"
 _FIRST_BYTES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"PK\x03\x04", "a zip archive"),
@@ -102,11 +104,18 @@ class Content:
     stand_in: bool = False
 
 
-def of(head: bytes) -> Content:
-    """Return what a file is by its first bytes, HEAD_BYTES or all of a shorter one."""
+def of(head: bytes, path: str = "") -> Content:
+    """Return what a file is by its first bytes.
+
+    Args:
+        head: HEAD_BYTES of it, or all of a shorter one.
+        path: the file. Text behind a symbolic link is not quoted: whoever made the link may not
+            be allowed to read it.
+    """
     text = _text(head)
     if text is not None:
-        return _of_text(text)
+        content = _of_text(text)
+        return replace(content, description=_UNQUOTED) if _is_quoted(content, path) else content
     description = next(
         (description for magic, description in _FIRST_BYTES if head.startswith(magic)), ""
     )
@@ -124,7 +133,7 @@ def of_file(path: str, storage: Storage, read: int = 0) -> Content:
     Raises:
         OSError: it cannot be read.
     """
-    return of(storage.pread(path, 0, max(0, min(HEAD_BYTES, PROBE_BYTES - read))))
+    return of(storage.pread(path, 0, max(0, min(HEAD_BYTES, PROBE_BYTES - read))), path)
 
 
 def explain_unreadable(error: FormatError, path: str, called: str, storage: Storage) -> FormatError:
@@ -146,7 +155,7 @@ def explain_unreadable(error: FormatError, path: str, called: str, storage: Stor
             f"{called} begins with {len(head)} bytes of zero: it is not written yet, or a crash of "
             "the machine lost it.",
         )
-    content = of(head)
+    content = of(head, path)
     return not_a_checkpoint(called, content) if content.description else error
 
 
@@ -202,6 +211,12 @@ def _text(head: bytes) -> str | None:
             return None
         text = head[: error.start].decode("utf-8-sig")
     return text.strip() or None
+
+
+def _is_quoted(content: Content, path: str) -> bool:
+    """Whether the description of a text quotes what is behind a symbolic link."""
+    fixed = any(content.description == description for _, description in _TEXTS)
+    return not fixed and os.path.islink(path)
 
 
 def _of_text(text: str) -> Content:

@@ -111,7 +111,7 @@ def _named(path: str, size: int, storage: Storage) -> tuple[str, ...] | None:
         try:
             return _parse(data)
         except FormatError as error:
-            found = content.of(data[: content.HEAD_BYTES])
+            found = content.of(data[: content.HEAD_BYTES], path)
             if error.word == MALFORMED:
                 return None
             if found.description and not data.lstrip().startswith(b"{"):

@@ -82,7 +82,7 @@ def _probe_other(path: str, hint: Format, size: int, storage: Storage) -> Probe:
         return incomplete(hint, FormatError(TRUNCATED, _not_begun(size, len(head))))
     if head.startswith(content.APPLE_DOUBLE) and os.path.basename(path).startswith("._"):
         return unknown(hint, f"It is {content.of(head).description}.")
-    return incomplete(hint, _something_else(hint, head))
+    return incomplete(hint, _something_else(path, hint, head))
 
 
 def _not_begun(size: int, looked_at: int) -> str:
@@ -99,13 +99,14 @@ def _not_begun(size: int, looked_at: int) -> str:
     return f"The file has {size} bytes, and its beginning is not written yet."
 
 
-def _something_else(hint: Format, head: bytes) -> FormatError:
-    instead = content.of(head)
+def _something_else(path: str, hint: Format, head: bytes) -> FormatError:
+    instead = content.of(head, path)
     if instead.description:
         return content.not_a_checkpoint("It", instead)
+    begins = "this does not" if os.path.islink(path) else f"this with {head[:8]!r}"
     wanted, magic = ("zip archive", b"PK") if hint is Format.KERAS else ("HDF5 file", b"\x89HDF")
     return FormatError(
         NOT_A_CHECKPOINT,
-        f"It is no {wanted}: that begins with {magic!r}, this with {head[:8]!r}. Its beginning was "
+        f"It is no {wanted}: that begins with {magic!r}, {begins}. Its beginning was "
         "written over, or it is another file.",
     )

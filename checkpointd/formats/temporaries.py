@@ -25,10 +25,18 @@ _MOST = 1000
 _BUNDLE_DIRECTORY = "_temp"
 
 
-def temporaries(candidate: Candidate, storage: Storage = LOCAL) -> tuple[Member, ...]:
+def temporaries(
+    candidate: Candidate, storage: Storage = LOCAL, listed: dict[str, list[Entry]] | None = None
+) -> tuple[Member, ...]:
     """Return the temporary files in a checkpoint's directory, or beside its files, sorted by name.
 
     What cannot be listed or has gone meanwhile is left out.
+
+    Args:
+        candidate: the checkpoint.
+        storage: where it is.
+        listed: the temporary files of each directory with checkpoints, which is listed once for
+            all of them: there may be thousands.
     """
     top = candidate.path
     if any(candidate.hint is spec.name for spec in directory_specs()) and _is_directory(
@@ -36,19 +44,25 @@ def temporaries(candidate: Candidate, storage: Storage = LOCAL) -> tuple[Member,
     ):
         return tuple(sorted(_below(top, "", storage, candidate.hint), key=lambda m: m.name))
     directory, name = os.path.split(top)
-    beside = [
-        entry
-        for entry in _entries(directory, storage)
-        if entry.name.removeprefix(".").startswith(name or ".")
-    ]
-    base = os.path.basename(os.path.abspath(directory))
+    listed = {} if listed is None else listed
+    if directory not in listed:
+        base = os.path.basename(os.path.abspath(directory))
+        listed[directory] = [e for e in _entries(directory, storage) if _is_temporary(e, base)]
     seen: list[Member] = []
-    for entry in beside:
-        if entry.is_dir and entry.name.startswith(f"{name}{_BUNDLE_DIRECTORY}"):
-            seen.extend(_below(directory, f"/{entry.name}", storage))
-        elif not entry.is_dir and names.is_temporary_member(entry.name, base):
+    for entry in listed[directory]:
+        if not entry.name.removeprefix(".").startswith(name or "."):
+            continue
+        if not entry.is_dir:
             seen.extend(_seen(directory, f"/{entry.name}", storage))
+        elif entry.name.startswith(f"{name}{_BUNDLE_DIRECTORY}"):
+            seen.extend(_below(directory, f"/{entry.name}", storage))
     return tuple(sorted(seen, key=lambda m: m.name))
+
+
+def _is_temporary(entry: Entry, base: str) -> bool:
+    if entry.is_dir:
+        return _BUNDLE_DIRECTORY in entry.name
+    return names.is_temporary_member(entry.name, base)
 
 
 def _below(top: str, below: str, storage: Storage, of: Format = Format.UNKNOWN) -> list[Member]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from checkpointd.config import WatchSettings
     from checkpointd.core.checkpoint import Checkpoint, Member
     from checkpointd.formats import Storage
+    from checkpointd.formats.storage import Entry
     from checkpointd.watch.directory_tree import DirectoryTree
     from checkpointd.watch.event_queue import Batch
     from checkpointd.watch.scan import Listing
@@ -97,6 +98,7 @@ class ChangeDetector:
             self._pending.note_unchanged(path, key, now - age)
         self._observations: dict[str, Observation] = {}
         self._listing = 0
+        self._beside: dict[str, list[Entry]] = {}
         self._found_in: dict[str, int] = {}
 
     @property
@@ -130,7 +132,7 @@ class ChangeDetector:
         Returns:
             When to check again what is pending; None if nothing is.
         """
-        self._listing = next_listing()
+        self._listing, self._beside = next_listing(), {}
         self._accept_requests(batch)
         present: set[str] = set()
         for listing in self._tree.reconcile():
@@ -148,7 +150,7 @@ class ChangeDetector:
     ) -> float | None:
         """Check where something happened and, if `pending`, what is not yet decided."""
         started = time.monotonic()
-        self._listing = next_listing()
+        self._listing, self._beside = next_listing(), {}
         requested = self._accept_requests(batch)
         wanted = self._tree.directories_to_list(
             batch.touched | requested, batch.directories, requested
@@ -263,7 +265,7 @@ class ChangeDetector:
         """The temporary files that its writer may still need, where something is missing."""
         marked = self._pending.is_marked_incomplete(candidate.path)
         is_whole = probed.state is ProbeState.COMPLETE and not marked
-        return () if is_whole else temporaries(candidate, self._storage)
+        return () if is_whole else temporaries(candidate, self._storage, self._beside)
 
     def _report_unchanged(
         self, candidate: Candidate, comparison: GenerationComparison, *, requested: bool

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from checkpointd import __version__
 from checkpointd.cli.doctor.finding import NO_CONFIG, ok, problem, unknown, warning
@@ -162,26 +163,33 @@ def web(host: Host) -> Iterator[Finding]:
     if host.config is None:
         yield unknown(*NO_CONFIG)
         return
-    settings = host.config.web
+    settings, listen = host.config.web, host.config.web.listen
     address = ("127.0.0.1", settings.address[1])
+    if not address[1]:
+        port = urlsplit(host.status.web).port if host.status is not None else None
+        if not port:
+            message = f"{listen}: the system chooses the port, and only the daemon knows it."
+            yield unknown(message, "See `daemon` above.")
+            return
+        address, listen = (address[0], port), f"{listen.removesuffix('0')}{port}"
     if not settings.on_loopback and settings.address[0] not in ("0.0.0.0", "::"):  # noqa: S104 - compared
-        address = settings.address
+        address = (settings.address[0], address[1])
     try:
         with socket.create_connection(address, timeout=_SECONDS) as connection:
             if settings.tls is None:
                 status = _health(connection, address[0])
                 if status not in (200, 503):
                     yield problem(
-                        f"Something else answers on {settings.listen}: /healthz gives {status}.",
+                        f"Something else answers on {listen}: /healthz gives {status}.",
                         "Choose another address in [web] listen.",
                     )
                     return
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or str(error) or "no answer"
         cure = "Start the daemon." if host.status is None else "See its log; is the port free?"
-        yield problem(f"{settings.listen} does not answer: {why}.", cure)
+        yield problem(f"{listen} does not answer: {why}.", cure)
         return
-    yield ok(f"{settings.listen} answers")
+    yield ok(f"{listen} answers")
 
 
 def _health(connection: socket.socket, host: str) -> int:

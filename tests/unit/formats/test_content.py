@@ -194,3 +194,21 @@ def test_another_graph_in_place_of_a_savedmodels_is_named(
     assert result.state is ProbeState.INCOMPLETE
     assert (result.reason == OTHER) == (content[:1] not in (b"\x3e", b"\0"))
     assert said in result.message
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras", "m.weights.json", "ckpt-1.index"])
+@pytest.mark.parametrize(
+    "secret", [b"root:$y$j9T$abc:19000:0:99999:7:::\n", b'{"token": "root:$y"}\n']
+)
+def test_text_behind_a_symbolic_link_is_not_quoted(
+    name: str, secret: bytes, tmp_path: Path
+) -> None:
+    """Whoever may write to the directory could read what only the daemon may read."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "shadow").write_bytes(secret)
+    path = tmp_path / "watched" / name
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere" / "shadow")
+    (tmp_path / "watched" / "ckpt-1.data-00000-of-00001").write_bytes(b"x")
+    result = probed(path.with_suffix("") if name.endswith(".index") else path)
+    assert "root" not in result.message

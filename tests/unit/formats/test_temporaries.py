@@ -8,10 +8,12 @@ import pytest
 
 from checkpointd.core.checkpoint import Generation
 from checkpointd.core.format_specs import Format
-from checkpointd.formats import Candidate, temporaries
+from checkpointd.formats import Candidate, generation_of, temporaries
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from checkpointd.formats.storage import Entry
 
 _PREFIX = (
     ".ckpt-7.data-00000-of-00001.a1B2c3",
@@ -53,3 +55,17 @@ def test_one_in_a_directory_belongs_to_its_checkpoint(tmp_path: Path, name: str)
     assert temporaries(candidate) == ()
     below(tmp_path, name)
     assert [member.name for member in temporaries(candidate)] == [f"/{name}"]
+
+
+def test_a_directory_is_listed_once_for_all_its_checkpoints(tmp_path: Path) -> None:
+    """Listing it again for each takes time quadratic in their number."""
+    (tmp_path / ".m_1.h5.AbCdEf").write_bytes(b"x")
+    listed: dict[str, list[Entry]] = {}
+    seen = []
+    for number in (1, 2, 1):
+        path = tmp_path / f"m_{number}.h5"
+        path.write_bytes(b"")
+        candidate = Candidate(str(path), Format.HDF5, generation_of(str(path), Format.HDF5))
+        seen.append([member.name for member in temporaries(candidate, listed=listed)])
+        (tmp_path / ".m_2.h5.AbCdEf").write_bytes(b"x")
+    assert seen == [["/.m_1.h5.AbCdEf"], [], ["/.m_1.h5.AbCdEf"]]

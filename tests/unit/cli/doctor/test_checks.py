@@ -222,3 +222,17 @@ def test_something_else_on_the_address_is_a_problem(make: Callable[..., Host]) -
         thread.join()
     assert (level, "Something else answers" in text) == (Level.PROBLEM, True)
     assert "does not answer" in worst(service_checks.web(host))[1]
+
+
+def test_a_port_that_the_system_chooses_is_asked_of_the_daemon(make: Callable[..., Host]) -> None:
+    """With port 0 in the config only the daemon knows where it answers."""
+    text = "[web]\nlisten = '127.0.0.1:0'\n"
+    assert worst(service_checks.web(make(text)))[0] is Level.UNKNOWN
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        level, said = worst(service_checks.web(make(text, DaemonStatus(web=url))))
+        thread.join()
+    assert level is Level.PROBLEM
+    assert f"Something else answers on 127.0.0.1:{server.server_port}: " in said
