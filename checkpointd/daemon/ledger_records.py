@@ -93,7 +93,7 @@ class LedgerRecords:
         return self._ledger.wait(Ledger.advance_clock)
 
     def largest_bytes(self, watch: str) -> int:
-        """The size of the largest checkpoint that is in a watch."""
+        """The size of the largest valid checkpoint that is in a watch."""
         return self._ledger.wait(Ledger.largest_bytes, watch)
 
     def record_trash(self, trash: KnownTrash) -> None:

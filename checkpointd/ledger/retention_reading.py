@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from checkpointd.ledger import policies, rows, trashes
 from checkpointd.ledger.facts import Pin, Pruned
-from checkpointd.ledger.row_reader import ABSENT_STATES
 from checkpointd.ledger.series_reading import SeriesReader
 
 if TYPE_CHECKING:
@@ -17,11 +16,13 @@ class RetentionReader(SeriesReader):
     """Queries about policies, trashes, pins and prunes."""
 
     def largest_bytes(self, watch: str) -> int:
-        """The size of the largest checkpoint that is in a watch; 0 if none is."""
+        """The size of the largest valid checkpoint that is in a watch; 0 if none is.
+
+        What has no valid verdict does not count: the size of a file that was extended without
+        being written would have the whole trash deleted.
+        """
         selected = self._rows(
-            f"SELECT MAX(size) FROM checkpoints WHERE watch = ? "  # noqa: S608 - our own states
-            f"AND state NOT IN ({ABSENT_STATES}, 'unknown')",
-            (watch,),
+            "SELECT MAX(size) FROM checkpoints WHERE watch = ? AND state = 'valid'", (watch,)
         )
         return int(selected[0][0] or 0)
 

@@ -43,7 +43,7 @@ _WATCH_HELP = {
     "vault_bytes": "Bytes in the vault of the watch; absent without one.",
     "filesystem_avail_bytes": "Bytes free on the file system of the watch.",
     "filesystem_size_bytes": "Size of the file system of the watch.",
-    "next_save_bytes": "Bytes that the next save may need: the largest checkpoint of the watch.",
+    "next_save_bytes": "Bytes that the next save may need: the largest valid one of the watch.",
     "hooks_pending": "Events that wait for a hook of the watch; absent without hooks.",
     "replication_waiting": "Valid checkpoints that wait for their copy in a bucket.",
     "replication_oldest_timestamp_seconds": "Since when the first of them has been waiting.",

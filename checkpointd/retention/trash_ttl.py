@@ -35,7 +35,7 @@ class TrashTtlLedger(Protocol):
         ...
 
     def largest_bytes(self, watch: str) -> int:
-        """The size of the largest checkpoint that is in a watch."""
+        """The size of the largest valid checkpoint that is in a watch."""
         ...
 
     def ages(self) -> Ages:

@@ -65,8 +65,8 @@ class Disk:
 class TrashLimits:
     """What decides how long an item stays: `ttl` in seconds, and the space that others need.
 
-    `largest` is the size of the largest checkpoint of the watch, `min_free` gives for the size of
-    a disk the bytes that should be free beside the next saves. What was moved here until
+    `largest` is the size of the largest valid checkpoint of the watch, `min_free` gives for the
+    size of a disk the bytes that should be free beside the next saves. What was moved here until
     `kept_until` stays for `kept_ttl` seconds if that is longer.
     """
 

@@ -75,6 +75,15 @@ def test_the_same_path_may_become_another_format_and_series(ledger: Ledger) -> N
     assert len(ledger.entries()) == 1
 
 
+def test_only_what_is_valid_says_how_large_the_next_save_may_be(ledger: Ledger) -> None:
+    """A file of 10 TiB in which nothing was written must not have the trash emptied for it."""
+    ledger.record_report(report(_checkpoint(), generation(size=500)))
+    for number, state in enumerate((State.WRITING, State.PENDING, State.INVALID), start=2):
+        ledger.record_seen(_checkpoint(f"/w/ckpt-{number}"), generation(size=10 << 40), state)
+    assert ledger.largest_bytes("w") == 500
+    assert ledger.largest_bytes("other") == 0
+
+
 def test_history_is_bounded(ledger: Ledger) -> None:
     """An overwritten `best.h5` does not fill the disk with reports."""
     for at in range(30):
