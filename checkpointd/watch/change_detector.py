@@ -198,11 +198,16 @@ class ChangeDetector:
                 self.requested.add(path)
 
     def _check_series(self, candidate: Candidate) -> None:
-        """Report a checkpoint that now belongs to another series."""
+        """Report a checkpoint that now belongs to another series.
+
+        One that was known is reported once as well where there are templates: a new one may find
+        other metrics and another step in its name, which the ledger compares.
+        """
         path, templates = candidate.path, self._settings.version
         stems = self._tree.stems(os.path.dirname(path))
         name = name_of(path, candidate.hint, self._root, templates, stems)
-        if self._series.pop(path, None) != name.series:
+        recorded = self._series.pop(path, None)
+        if recorded != name.series or (templates and recorded is not None):
             checkpoint = self._describe(candidate, candidate.hint)
             self._emit(SeriesChanged(self._settings.name, checkpoint))
 

@@ -95,6 +95,23 @@ def test_a_new_template_changes_the_series_of_known_checkpoints(tmp_path: Path) 
     assert recorder.of(GenerationUpdate) == []
 
 
+def test_a_new_template_brings_metrics_to_checkpoints_that_stay_in_their_series(
+    tmp_path: Path,
+) -> None:
+    """`model_007-0.31.h5` is one series without a template, too, and has no metric then."""
+    path, template = tmp_path / "model_007-0.31.h5", "model_{epoch:03d}-{val_loss:.2f}.h5"
+    write_hdf5(path)
+    with watching(tmp_path) as (_, recorder):
+        key = recorder.until_seen(path).generation.key
+    known = {str(path): key}, {str(path): "model_{}-{}.h5"}
+    with watching(tmp_path, *known, version=template) as (_, recorder):
+        placed = recorder.until_event(SeriesChanged).checkpoint
+        (tmp_path / "another").touch()
+        recorder.until_event(Reconciled)
+    assert placed.metrics == {"val_loss": 0.31}
+    assert len(recorder.of(SeriesChanged)) == 1
+
+
 def test_a_golden_record_that_appears_later_has_its_checkpoint_reported_again(
     tmp_path: Path,
 ) -> None:
