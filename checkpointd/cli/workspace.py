@@ -250,8 +250,10 @@ def absolute(path: str) -> str:
     """A typed path as an absolute one; a URL of a bucket without slashes at its end.
 
     Raises:
-        CliError: it is a URL that names nothing in a bucket.
+        CliError: it is empty, or a URL that names nothing in a bucket.
     """
+    if not path:  # as of a variable that is not set
+        raise CliError("The path is empty: name a file, a directory or a URL.", USAGE)
     if scheme := other_scheme(path):
         raise CliError(f"{path}: {scheme}:// is not known, only gs:// and s3:// are.", USAGE)
     if not is_url(path):
