@@ -140,11 +140,25 @@ def parts_of(
         part = member_path(name, member)
         compare(member, os.stat(part, dir_fd=parent_fd, follow_symlinks=False), sameness)
         parts.append(Part(part, member.inode))
-    with contextlib.suppress(FileNotFoundError):
-        status = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
-            parts.append(Part(name + GOLDEN_SUFFIX, status.st_ino, companion=True))
+    record = record_beside(parent_fd, name)
+    if record is not None:
+        parts.append(Part(name + GOLDEN_SUFFIX, record.st_ino, companion=True))
     return parts
+
+
+def record_beside(parent_fd: int, name: str) -> os.stat_result | None:
+    """Return the status of the golden record beside a checkpoint; None if there is none.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    try:
+        status = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            return None
+        raise
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def compare_moved(content_fd: int, name: str, parts: list[Part], generation: Generation) -> None:

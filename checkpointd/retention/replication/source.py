@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from checkpointd.core.format_specs import GOLDEN_SUFFIX
 from checkpointd.formats.order import copy_order
-from checkpointd.retention.files import opened_below, opened_root, parts_of
+from checkpointd.retention.files import opened_below, opened_root, parts_of, record_beside
 from checkpointd.retention.trees import NotUnchangedError, Sameness, compare
 
 if TYPE_CHECKING:
@@ -81,10 +81,8 @@ class Source:
         record = SourceFile(self.path + GOLDEN_SUFFIX, None)
         with self._parent() as (parent_fd, name):
             parts_of(parent_fd, name, self._checkpoint, self._generation)
-            with contextlib.suppress(FileNotFoundError):
-                beside = os.stat(name + GOLDEN_SUFFIX, dir_fd=parent_fd, follow_symlinks=False)
-                if stat.S_ISREG(beside.st_mode):
-                    files.insert(0, record)
+            if record_beside(parent_fd, name) is not None:
+                files.insert(0, record)
         for file in files:
             try:
                 file.path.encode()

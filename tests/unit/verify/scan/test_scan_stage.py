@@ -17,6 +17,7 @@ from checkpointd.core.check_result import Outcome
 from checkpointd.core.format_specs import Format
 from checkpointd.core.request import End
 from checkpointd.golden import Golden
+from checkpointd.retention.files import record_beside
 from checkpointd.verify.keras_files import keras_config
 from checkpointd.verify.scan.farmhash import fingerprint64
 from checkpointd.verify.scan.inspect import inspect
@@ -276,3 +277,13 @@ def test_custom_objects_are_distinguished_from_keras_own(
 def test_the_fingerprint_is_a_number_of_64_bits(data: bytes, value: int) -> None:
     """Known values hold; against TensorFlow itself it is held in the integration tests."""
     assert fingerprint64(data) == value
+
+
+def test_a_name_that_leaves_no_room_for_that_of_a_record_is_no_damage(tmp_path: Path) -> None:
+    """The name of a golden record is longer than its checkpoint's, and may be too long."""
+    path = tmp_path / f"{'a' * 238}.weights.h5"
+    write_weights(path, {"dense": np.ones((4, 3), np.float32)})
+    assert scanned(path).clean
+    parent = os.open(tmp_path, os.O_RDONLY)
+    assert record_beside(parent, path.name) is None
+    os.close(parent)
