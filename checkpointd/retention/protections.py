@@ -44,6 +44,10 @@ _TO_KEEP = re.compile(
     | keep[-_.] (?!prob|rate|ratio|frac|last|best|top|every|max|n[-_.]|[0-9{{])"""
 )
 """What people call what is to stay: directories to which they move it, and files."""
+_SET_APART = re.compile(
+    r"(?i).*[-_.+\ (](?:good|important|keep[-_ ]?me|paper|published|released?|submitted)\)?\Z"
+)
+"""What people, and no jobs, append to the name of a file: a directory may be called so, too."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,8 @@ def _meant_to_stay(label: str) -> str:
             f"it lies in a directory called {kept!r}, so it was put there to stay; to prune "
             "there, give that directory a watch of its own and `exclude` it in this one"
         )
-    if _TO_KEEP.match(SUFFIX.sub("", name)):
+    stem = SUFFIX.sub("", name)
+    if _TO_KEEP.match(stem) or _SET_APART.match(stem):
         return "its name says that it is to stay; give it another name if it may go"
     return ""
 
