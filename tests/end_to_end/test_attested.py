@@ -57,6 +57,15 @@ def test_a_gate_passes_what_the_daemon_verified_and_nothing_else(
     assert facts["statement"]["path"] == str(daemon.runs / "ckpt-1")
     assert facts["statement"]["checks"]["integrity"] == "pass"
     assert checkpointd(*elsewhere, "--requires", "runs", home=tmp_path).returncode == 3
+    make_key(tmp_path, "other", "-algorithm", "ed25519")
+    other_key = (*elsewhere[:4], str(tmp_path / "other.pub"), "--json")
+    assert checkpointd(*other_key, home=tmp_path).returncode == 1
+    shard = tmp_path / "ckpt-1.data-00000-of-00001"
+    whole = shard.read_bytes()
+    shard.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    damaged = checkpointd(*elsewhere, home=tmp_path)
+    assert (damaged.returncode, json.loads(damaged.stdout)["holds"]) == (1, False)
+    shard.write_bytes(whole)
 
     save(daemon, 2)
     second = eventually(
