@@ -100,8 +100,13 @@ def test_nothing_is_removed_before_the_series_are_up_to_date(root: Path) -> None
             await asyncio.sleep(0.1)
             assert len(tree(root)) == 5
             daemon.watches["w"].labelled.set()
-            daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
-            await until(lambda: len(tree(root)) == 1)
+
+            def are_removed() -> bool:
+                # What another process looked at during one round is removed in a later one.
+                daemon.feed.emit([Change(ChangeKind.AVAILABILITY, "w")])
+                return len(tree(root)) == 1
+
+            await until(are_removed)
 
     asyncio.run(main())
 
