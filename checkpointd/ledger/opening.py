@@ -124,6 +124,7 @@ def _connect(path: Path, version: int) -> sqlite3.Connection:
         try:
             with _file_checked(path) if is_current else contextlib.nullcontext():
                 check_schema(connection, version)
+                connection.execute("SELECT key, value FROM meta").fetchall()  # each is text
                 check_rows(connection, version)
         except (sqlite3.Error, ValueError) as error:
             raise _judged(error) from None

@@ -103,6 +103,21 @@ def test_a_first_ledger_is_not_rebuilt(tmp_path: Path) -> None:
         ledger.close()
 
 
+def test_a_flipped_bit_in_what_the_ledger_notes_about_itself_gives_a_new_one(
+    tmp_path: Path,
+) -> None:
+    """Its identity is text; with such a bit it is none."""
+    path = _filled(tmp_path)
+    ledger = Ledger.open(tmp_path)
+    identity = ledger.identity.encode()
+    ledger.close()
+    data = path.read_bytes()
+    path.write_bytes(data.replace(identity, bytes([identity[0] ^ 0x80]) + identity[1:]))
+    again = Ledger.open(tmp_path)
+    assert again.rebuilt
+    again.close()
+
+
 def test_any_flipped_bit_gives_the_truth_or_a_new_ledger(tmp_path: Path) -> None:
     """Wherever a bit flips, nothing that was not reported is ever read as a verdict."""
     path = _filled(tmp_path)
