@@ -28,7 +28,7 @@ from checkpointd.watch.observation import (
 )
 from checkpointd.watch.rechecks import Rechecks
 from checkpointd.watch.reported import GenerationComparison, ReportedGenerations
-from checkpointd.watch.scan import describe, name_of, next_listing
+from checkpointd.watch.scan import describe, next_listing
 from checkpointd.watch.settle_tracker import SettleDecision, SettleTracker
 
 if TYPE_CHECKING:
@@ -203,12 +203,9 @@ class ChangeDetector:
         One that was known is reported once as well where there are templates: a new one may find
         other metrics and another step in its name, which the ledger compares.
         """
-        path, templates = candidate.path, self._settings.version
-        stems = self._tree.stems(os.path.dirname(path))
-        name = name_of(path, candidate.hint, self._root, templates, stems)
-        recorded = self._series.pop(path, None)
-        if recorded != name.series or (templates and recorded is not None):
-            checkpoint = self._describe(candidate, candidate.hint)
+        checkpoint = self._describe(candidate, candidate.hint)
+        recorded = self._series.pop(candidate.path, None)
+        if recorded != checkpoint.series or self._settings.version:
             self._emit(SeriesChanged(self._settings.name, checkpoint))
 
     def _describe(self, candidate: Candidate, known: Format) -> Checkpoint:

@@ -14,7 +14,8 @@ from checkpointd.core.urls import parse_url
 from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.root import owner, pin_copy
 from checkpointd.retention.root.doubts import RootDoubts
-from checkpointd.retention.root.inspection import RootView, doubts_about, is_ahead
+from checkpointd.retention.root.importing import import_records
+from checkpointd.retention.root.inspection import RootView, doubts_about
 from checkpointd.retention.root.record_file import RecordFile, content_of, parse
 
 if TYPE_CHECKING:
@@ -130,16 +131,7 @@ class BucketKeeper:
             files = self._objects.read()
         except OSError as error:
             return RootView(RootDoubts(pins=_unreadable(self._root, error)))
-        if copied := pin_copy.pins_in(self._root, files[pin_copy.NAME]):
-            self._records.add_pins(copied)
-        record = files[owner.NAME]
-        if (
-            record is not None
-            and not self._written
-            and is_ahead(self._watch, self._records, record)
-        ):
-            self._records.mark_unread(self._watch, owner.NAME, record.digest)
-        self._records.confirm(self._watch)
+        import_records(self._watch, self._root, self._records, files, written=self._written)
         doubts = doubts_about(self._watch, self._root, self._records, files, written=self._written)
         is_in_doubt = doubts.rebuilt or doubts.pins or doubts.locked
         pins = pin_copy.body_of(self._root, self._records.pins_below(self._root))

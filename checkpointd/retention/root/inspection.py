@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from checkpointd.ledger import Entry, Pin
-    from checkpointd.retention.root.records import RootLedger, RootReader
+    from checkpointd.retention.root.records import RootReader
     from checkpointd.retention.trash import TrashPlace
 
 
@@ -120,16 +120,6 @@ def put_back_text(watch: str, records: RootReader) -> str:
     if not unread:
         return ""
     return f"An older ledger was put back; checkpoints still to be read again: {unread}."
-
-
-def is_ahead(watch: str, records: RootLedger, file: RecordFile) -> bool:
-    """Whether a root was pruned last with a ledger that had come further than this one."""
-    if file.digest == records.accepted(watch, owner.NAME):
-        return False
-    record = owner.owner_in(file)
-    if record is None or record.ledger != records.identity:
-        return False
-    return record.progress > (records.progress if record.is_own else records.opening_progress)
 
 
 def trash_doubt(place: TrashPlace, records: RootReader) -> str:

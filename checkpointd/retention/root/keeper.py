@@ -11,9 +11,9 @@ from checkpointd.formats.names import ROOT_RECORDS
 from checkpointd.retention.files import opened_root
 from checkpointd.retention.root import owner, pin_copy, trash_place
 from checkpointd.retention.root.doubts import RootDoubts
+from checkpointd.retention.root.importing import import_records
 from checkpointd.retention.root.inspection import (
     doubts_about,
-    is_ahead,
     read_records,
     trash_doubt,
     unreadable,
@@ -95,17 +95,7 @@ class RootKeeper:
             return RootDoubts(pins=unreadable(self._root, error))
         if not holder:
             self._find_trash(files[trash_place.NAME])
-        copied = pin_copy.pins_in(self._root, files[pin_copy.NAME])
-        if copied:
-            self._records.add_pins(copied)
-        record = files[owner.NAME]
-        if (
-            record is not None
-            and not self._written
-            and is_ahead(self._watch, self._records, record)
-        ):
-            self._records.mark_unread(self._watch, owner.NAME, record.digest)
-        self._records.confirm(self._watch)
+        import_records(self._watch, self._root, self._records, files, written=self._written)
         doubts = doubts_about(
             self._watch,
             self._root,

@@ -244,7 +244,7 @@ def _golden(context: ScanContext) -> tuple[Golden | None, str]:
     """Return the golden record if it belongs to this save, else a message why it is not used."""
     checkpoint = context.request.checkpoint
     where = golden.path_for(checkpoint.path, context.facts.format)
-    if not os.path.isfile(where):  # reading a pipe would block; a name may leave no room for one
+    if not os.path.isfile(where):  # a pipe would block; a name may be too long
         return None, ""
     try:
         record = golden.read(where)

@@ -279,7 +279,7 @@ def test_the_fingerprint_is_a_number_of_64_bits(data: bytes, value: int) -> None
     assert fingerprint64(data) == value
 
 
-def test_a_name_that_leaves_no_room_for_that_of_a_record_is_no_damage(tmp_path: Path) -> None:
+def test_a_name_too_long_for_a_golden_record_is_no_damage(tmp_path: Path) -> None:
     """The name of a golden record is longer than its checkpoint's, and may be too long."""
     path = tmp_path / f"{'a' * 238}.weights.h5"
     write_weights(path, {"dense": np.ones((4, 3), np.float32)})

@@ -27,7 +27,7 @@ pytestmark = [
 def test_names_that_keras_finds_on_windows_alone_are_no_damage(
     library: str, tmp_path: Path
 ) -> None:
-    """Keras 2.13 joined the names of groups with backslashes there, as keras#18528 tells."""
+    """Keras 2.13 joined the names of groups with backslashes there, as keras#18528 reports."""
     made = models.library(library)
     model = made.Sequential([made.layers.Input((3,)), made.layers.Dense(2)])
     result = _load_renamed(model, tmp_path, "layers\\{}")
